@@ -1,0 +1,54 @@
+# Every target, one line each: `make`. All work happens in .venv, made from the lock on first use.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench migrate up compose clean
+
+# The first Python >= 3.11 that really runs (a version manager's shim may exist and refuse).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+PY     := .venv/bin/python
+READY  := .venv/.ready
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv when present, else pip; hashes are checked either way.
+$(READY): requirements-dev.lock pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Medley needs Python 3.11 or later; found $$(python3 --version 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  { [ -x $(PY) ] || uv venv -q --python "$(PYTHON)" .venv; } \
+	  && VIRTUAL_ENV=.venv uv pip install -q --require-hashes -r requirements-dev.lock \
+	  && VIRTUAL_ENV=.venv uv pip install -q --no-deps --no-build-isolation -e . ; \
+	else \
+	  echo "installing the locked packages into .venv (once)" \
+	  && { [ -x $(PY) ] || "$(PYTHON)" -m venv .venv; } \
+	  && $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock \
+	  && $(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+setup: $(READY)  ## make .venv and install the locked packages, no more
+
+up: $(READY)  ## the whole stack, embedded, in the foreground (ARGS="--port 3001")
+	@exec .venv/bin/medley up $(ARGS)
+
+demo: $(READY)  ## real files in, live rows out; stays up (MEDIA=folder, ARGS="--once")
+	@exec .venv/bin/medley demo $(if $(MEDIA),--media "$(MEDIA)") $(ARGS)
+
+test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k name")
+	@$(MAKE) --no-print-directory lint
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: $(READY)  ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+bench: $(READY)  ## latency and throughput of the path from insert to client
+	@exec $(PY) -m tests.bench $(ARGS)
+
+migrate: $(READY)  ## apply schema/*.sql to POSTGRES_DSN, or to the running `medley up`
+	@exec .venv/bin/medley migrate apply $(ARGS)
+
+compose: $(READY)  ## the whole stack in Docker
+	@exec docker compose up --build --wait $(ARGS)
+
+clean:  ## remove .venv and caches; never data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
