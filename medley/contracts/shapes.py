@@ -1,0 +1,92 @@
+"""The shape: its definition, its handle, and what the registry (bucket `shapes`) holds of it."""
+
+import hashlib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ShapeDefinition(BaseModel):
+    """What a client asks for. Two requests with equal definitions follow the same shape.
+
+    `schema` and `table` are exact names (not quoted, not folded); `columns` None means all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_name: str
+    table: str
+    where: str | None = None
+    params: dict[str, str] = Field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    replica: Literal["default", "full"] = "default"
+    log: Literal["full", "changes_only"] = "full"
+
+    def digest(self) -> str:
+        """64 bits of the definition's sha256, as decimal digits (the first half of a handle)."""
+        canonical = self.model_dump_json(exclude_defaults=True)
+        return str(int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:8], "big"))
+
+
+class Column(BaseModel):
+    """One column as Postgres's catalogue has it. `modifier` is atttypmod; `pk_index` counts from 0."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type_oid: int
+    modifier: int = -1
+    not_null: bool = False
+    pk_index: int | None = None
+
+
+class ShapeRecord(BaseModel):
+    """A shape as the registry knows it.
+
+    `snapshotting`: rows are being exported, changes are already logged; `ready`: the snapshot is whole.
+    A shape that is gone has no record.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    handle: str
+    definition: ShapeDefinition
+    state: Literal["snapshotting", "ready"]
+    relation_oid: int
+    columns: tuple[Column, ...]
+    protocol_schema: dict[str, dict[str, Any]]
+    snapshot: tuple[int, int, tuple[int, ...]]
+    start_sequence: int
+    changes_id: str
+
+
+class OpenRequest(BaseModel):
+    """`sync.shapes.open`: find the shape of this definition, or make it."""
+
+    definition: ShapeDefinition
+
+
+class OpenReply(BaseModel):
+    """Either `record`, or `errors` by field (the caller's fault), or `unavailable` (try again)."""
+
+    record: ShapeRecord | None = None
+    errors: dict[str, list[str]] = Field(default_factory=dict)
+    unavailable: str | None = None
+
+
+class DropRequest(BaseModel):
+    """`sync.shapes.drop`: forget the shape; its handle is never used again."""
+
+    handle: str
+
+
+class DropReply(BaseModel):
+    dropped: bool
+
+
+class Heartbeat(BaseModel):
+    """`sync.heartbeat`, twice a second, from the sync that holds the replication slot."""
+
+    state: Literal["starting", "active"]
+    lsn: int
+    shapes: int

@@ -1,0 +1,126 @@
+"""The bus: connecting to NATS, and making the streams and buckets that the contracts name."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError
+from nats.js.kv import KeyValue
+
+from medley.contracts.streams import BUCKETS, STREAMS, Bucket, Stream
+from medley.runtime.errors import Unavailable
+from medley.runtime.retry import attempts
+from medley.runtime.settings import NatsSettings
+
+log = structlog.get_logger()
+
+
+def shown(servers: list[str]) -> str:
+    """Addresses without user and password, for messages."""
+    return ", ".join(f"{urlsplit(s).hostname}:{urlsplit(s).port or 4222}" for s in servers)
+
+
+async def connect(settings: NatsSettings, name: str) -> Client:
+    """A connection that reconnects for ever once made. Raises Unavailable after `wait_seconds`."""
+
+    async def lost() -> None:
+        log.warning("bus lost, reconnecting", servers=shown(settings.servers))
+
+    async def found() -> None:
+        log.info("bus reconnected")
+
+    async def failed(error: Exception) -> None:
+        log.debug("bus error", error=repr(error))
+
+    last: Exception | None = None
+    async for number in attempts(settings.wait_seconds):
+        try:
+            return await nats.connect(
+                settings.servers,
+                name=name,
+                connect_timeout=2,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,
+                ping_interval=20,
+                disconnected_cb=lost,
+                reconnected_cb=found,
+                error_cb=failed,
+            )
+        except (OSError, NatsError, TimeoutError) as error:
+            last = error
+            if number == 4:
+                log.info("waiting for nats", servers=shown(settings.servers), reason=repr(error))
+    raise Unavailable(
+        f"no NATS server at {shown(settings.servers)} within {settings.wait_seconds:g} s ({last!r}). "
+        "Start it, or correct NATS_URL."
+    )
+
+
+def _stream_config(stream: Stream) -> StreamConfig:
+    return StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=RetentionPolicy.WORK_QUEUE if stream.retention == "workqueue" else RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        max_age=stream.max_age,
+        max_bytes=stream.max_bytes or -1,
+        duplicate_window=stream.duplicate_window,
+        allow_direct=True,
+        allow_rollup_hdrs=True,
+    )
+
+
+async def ensure(js: JetStreamContext) -> None:
+    """Make every stream and bucket that is missing; safe to repeat, and from several services at once."""
+    for stream in STREAMS:
+        await ensure_stream(js, stream)
+    for bucket in BUCKETS:
+        await ensure_bucket(js, bucket)
+
+
+async def ensure_stream(js: JetStreamContext, stream: Stream) -> None:
+    try:
+        await js.stream_info(stream.name)
+    except NotFoundError:
+        try:
+            await js.add_stream(_stream_config(stream))
+        except BadRequestError:
+            await js.stream_info(stream.name)  # made by another service meanwhile
+
+
+async def ensure_bucket(js: JetStreamContext, bucket: Bucket) -> KeyValue:
+    try:
+        return await js.key_value(bucket.name)
+    except BucketNotFoundError:
+        try:
+            return await js.create_key_value(
+                KeyValueConfig(bucket=bucket.name, history=bucket.history, storage=StorageType.FILE, direct=True)
+            )
+        except BadRequestError:
+            return await js.key_value(bucket.name)
+
+
+async def stream_identity(js: JetStreamContext, name: str) -> str:
+    """A text that differs when the stream was deleted and made again: its time of creation."""
+    info = await js._api_request(f"{js._prefix}.STREAM.INFO.{name}", timeout=5)
+    return str(info["created"])
+
+
+async def close(connection: Client, within: float = 2.0) -> None:
+    """Flush what was published and close; never longer than `within` seconds, also when the server is gone."""
+    try:
+        if connection.is_connected:
+            await asyncio.wait_for(connection.flush(), within)
+    except (NatsError, TimeoutError, OSError):
+        pass
+    finally:
+        await connection.close()
+
+

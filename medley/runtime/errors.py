@@ -1,0 +1,28 @@
+"""One tree of errors. A message says what was found, what was needed and what to do.
+
+MedleyError
+├── Permanent      repeating it will not help: refuse, park, or stop
+│   └── ConfigurationError   a setting or the environment is wrong
+└── Transient      repeating it later may help: retry with backoff, or leave it in the queue
+    └── Unavailable          a server cannot be reached or is not ready
+"""
+
+
+class MedleyError(Exception):
+    """Anything that Medley raises on purpose."""
+
+
+class Permanent(MedleyError):
+    """Repeating the same thing will not help."""
+
+
+class ConfigurationError(Permanent):
+    """A setting or the environment is wrong."""
+
+
+class Transient(MedleyError):
+    """The same thing may succeed later."""
+
+
+class Unavailable(Transient):
+    """A server cannot be reached or is not ready."""

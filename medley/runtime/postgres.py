@@ -1,0 +1,66 @@
+"""The connection pool, with the session settings that make text output one and the same everywhere."""
+
+from urllib.parse import urlsplit
+
+import asyncpg
+import structlog
+
+from medley.runtime.errors import ConfigurationError, Unavailable
+from medley.runtime.retry import attempts
+from medley.runtime.settings import PostgresSettings
+
+log = structlog.get_logger()
+
+# The shape protocol's text forms (protocol section 3); on every session that reads rows for clients.
+SESSION = {
+    "bytea_output": "hex",
+    "DateStyle": "ISO, DMY",
+    "TimeZone": "UTC",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",
+}
+
+_NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+
+def shown(dsn: str) -> str:
+    """The address without its password, for messages."""
+    parts = urlsplit(dsn)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+
+async def connect(dsn: str, wait_seconds: float, application: str, **extra: str) -> asyncpg.Connection:
+    """One session; waits for a server that is starting.
+
+    Raises Unavailable after `wait_seconds`, ConfigurationError when the server refuses us.
+    """
+    last: Exception | None = None
+    async for number in attempts(wait_seconds):
+        try:
+            return await asyncpg.connect(
+                dsn, timeout=10, server_settings={**SESSION, "application_name": application, **extra}
+            )
+        except _NOT_YET as error:
+            last = error
+            if number == 4:
+                log.info("waiting for postgres", address=shown(dsn), reason=str(error) or type(error).__name__)
+        except (asyncpg.PostgresError, ValueError) as error:
+            raise ConfigurationError(
+                f"Postgres at {shown(dsn)} refused the connection: {error}. Check POSTGRES_DSN."
+            ) from error
+    raise Unavailable(
+        f"no Postgres at {shown(dsn)} within {wait_seconds:g} s ({last}). Start it, or correct POSTGRES_DSN."
+    )
+
+
+async def open_pool(settings: PostgresSettings, application: str) -> asyncpg.Pool:
+    """A pool, once the server answers. Raises what `connect` raises."""
+    dsn = settings.dsn.get_secret_value()
+    await (await connect(dsn, settings.wait_seconds, application)).close()
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=settings.pool_size,
+        command_timeout=60,
+        server_settings={**SESSION, "application_name": application},
+    )

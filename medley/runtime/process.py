@@ -1,0 +1,57 @@
+"""The life of a process: logs first, then the service, a signal to stop, an exit code that tells the truth."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from medley.runtime import logs
+from medley.runtime.errors import MedleyError
+
+log = structlog.get_logger()
+
+Service = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def run(service: str, main: Service) -> None:
+    """Run `main(stop)` until it returns; SIGINT and SIGTERM set `stop`.
+
+    Exits with 0 when it returned, 1 when it raised. A MedleyError is one line, anything else a traceback.
+    """
+    logs.configure(service)
+    sys.exit(uvloop.run(_supervised(service, main)))
+
+
+async def _supervised(service: str, main: Service) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await main(stop)
+    except MedleyError as error:
+        log.error(f"{service} stopped", reason=str(error))
+        return 1
+    except Exception:
+        log.exception(f"{service} failed")
+        return 1
+    log.info(f"{service} stopped")
+    return 0
+
+
+async def until_stopped(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the signal, or for the first task that ends; a task that ends early fails the service."""
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiting}:
+            task.result()
+            raise MedleyError(f"{task.get_name()} ended by itself")
+    finally:
+        waiting.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
