@@ -122,5 +122,3 @@ async def close(connection: Client, within: float = 2.0) -> None:
         pass
     finally:
         await connection.close()
-
-
