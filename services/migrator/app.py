@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import structlog
+from nats.aio.client import Client
 
 from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
@@ -74,7 +75,7 @@ async def _run(connection: asyncpg.Connection, files: list[migrations.Migration]
     )
 
 
-async def _publish(client: bus.Client, state: SchemaState) -> None:
+async def _publish(client: Client, state: SchemaState) -> None:
     js = client.jetstream()
     await bus.ensure(js)
     bucket = await bus.ensure_bucket(js, SCHEMA_BUCKET)
