@@ -1,0 +1,160 @@
+"""Capture: WAL in, the CHANGES stream out, nothing lost and nothing twice.
+
+Invariants
+  * a message of CHANGES has a deterministic id, and names the id that must stand before it: a gap cannot be written;
+  * an LSN is confirmed to Postgres only after JetStream acked everything at or below it, and `confirm_delay` later.
+
+The order: read what the stream holds → open the slot → drop what the stream has → publish → ack → wait → confirm.
+A crash anywhere repeats from the confirmed LSN, and the repeat is recognised.
+"""
+
+import asyncio
+import time
+from collections import deque
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+from nats.js.errors import NotFoundError
+
+from medley.contracts import headers, streams, subjects
+from medley.runtime.errors import Transient
+from services.sync.changes import Assembler, Message, message_id, parse_message_id
+from services.sync.pgoutput import Begin, Commit, Decoder, Relation
+from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, reply_wanted, wal_end
+from services.sync.settings import SyncSettings
+
+log = structlog.get_logger()
+
+_STATUS_INTERVAL = 0.5
+
+
+class PublishFailed(Transient):
+    """JetStream did not take a message; capture starts again from what the stream holds."""
+
+
+class Confirmation:
+    """Which LSN may be confirmed: the newest that is acked and old enough. Pure but for the clock it is given."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._acked: deque[tuple[float, int]] = deque()
+        self.confirmed = 0
+
+    def acked(self, lsn: int, now: float) -> None:
+        if not self._acked or lsn > self._acked[-1][1]:
+            self._acked.append((now, lsn))
+
+    def due(self, now: float) -> int:
+        while self._acked and now - self._acked[0][0] >= self._delay:
+            self.confirmed = max(self.confirmed, self._acked.popleft()[1])
+        return self.confirmed
+
+
+class Capture:
+    """One run of capture on an open slot; ends only by raising."""
+
+    def __init__(self, client: Client, replication: Replication, settings: SyncSettings) -> None:
+        self._js: JetStreamContext = client.jetstream(publish_async_max_pending=2000)
+        self._replication = replication
+        self._settings = settings
+        self._decoder = Decoder()
+        self._assembler = Assembler(settings.message_bytes)
+        self._confirmation = Confirmation(settings.confirm_delay)
+        self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None]] = deque()
+        self._arrived = asyncio.Event()
+        self._stored: tuple[int, int] = (0, -1)
+        self._last_id: str | None = None
+        self.received = 0
+
+    async def run(self) -> None:
+        await self._recover()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._acks(), name="acks")
+            group.create_task(self._status(), name="status")
+            group.create_task(self._stream(), name="stream")
+
+    async def _recover(self) -> None:
+        """Learn the stream's last message: what is at or before it is not published again."""
+        try:
+            last = await self._js.get_last_msg(streams.CHANGES.name, subjects.CHANGES_ANY)
+        except NotFoundError:
+            return
+        self._last_id = (last.headers or {})[headers.MSG_ID]
+        self._stored = parse_message_id(self._last_id)
+        log.info("capture resumes", after=self._last_id)
+
+    async def _stream(self) -> None:
+        while True:
+            for frame in await self._replication.frames():
+                if frame[0] == KEEPALIVE:
+                    self._keepalive(frame)
+                else:
+                    await self._wal(frame)
+
+    def _keepalive(self, frame: bytes) -> None:
+        """With nothing open, everything that was sent is dealt with: the slot advances on an idle database, too."""
+        self.received = max(self.received, wal_end(frame))
+        if not self._assembler.inside:
+            self._done(self.received, None)
+        if reply_wanted(frame):
+            self._report()
+
+    async def _wal(self, frame: bytes) -> None:
+        event = self._decoder.decode(frame[WAL_HEADER:])
+        match event:
+            case None | Relation():
+                pass
+            case Begin():
+                self._assembler.begin(event)
+            case Commit():
+                future = await self._publish(self._assembler.commit(event))
+                self.received = event.end_lsn
+                self._done(event.end_lsn, future)
+            case _:
+                for message in self._assembler.change(event):
+                    self._done(0, await self._publish([message]))
+
+    async def _publish(self, messages: list[Message]) -> asyncio.Future[PubAck] | None:
+        future: asyncio.Future[PubAck] | None = None
+        for message in messages:
+            if (message.lsn, message.ordinal) <= self._stored:
+                continue
+            if self._last_id is not None:
+                message.headers[headers.EXPECTED_LAST_MSG_ID] = self._last_id
+            future = await self._js.publish_async(
+                message.subject, message.payload, wait_stall=self._settings.ack_timeout, headers=message.headers
+            )
+            self._last_id = message_id(message.lsn, message.ordinal)
+        return future
+
+    def _done(self, lsn: int, future: asyncio.Future[PubAck] | None) -> None:
+        self._pending.append((time.monotonic(), lsn, future))
+        self._arrived.set()
+
+    async def _acks(self) -> None:
+        """Take acks in the order of publishing; the first that fails ends the run."""
+        while True:
+            while self._pending:
+                _, lsn, future = self._pending[0]
+                if future is not None:
+                    try:
+                        await future
+                    except NatsError as error:
+                        raise PublishFailed(f"CHANGES refused a message: {error}") from error
+                self._pending.popleft()
+                self._confirmation.acked(lsn, time.monotonic())
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _status(self) -> None:
+        while True:
+            await asyncio.sleep(_STATUS_INTERVAL)
+            if self._pending and time.monotonic() - self._pending[0][0] > self._settings.ack_timeout:
+                raise PublishFailed(f"no ack from CHANGES within {self._settings.ack_timeout:g} s")
+            self._report()
+
+    def _report(self) -> None:
+        self._replication.confirm(self.received, self._confirmation.due(time.monotonic()))
