@@ -1,0 +1,1 @@
+"""Real servers from wheels, on loopback: Postgres, NATS and SeaweedFS, each usable on its own."""
