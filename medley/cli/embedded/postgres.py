@@ -1,6 +1,5 @@
 """Embedded Postgres: a data folder that is made once and outlives every run, ready for logical replication."""
 
-import asyncio
 import contextlib
 import shutil
 import signal
@@ -143,12 +142,3 @@ class Postgres:
                 process.wait(10)
         else:
             file.unlink(missing_ok=True)
-
-
-async def make_database(server_url: str, name: str) -> None:
-    """Make an empty database on the server of this address (of any of its databases)."""
-    connection = await asyncio.wait_for(asyncpg.connect(server_url), 10)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()

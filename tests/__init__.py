@@ -1,0 +1,1 @@
+"""The tests: support, unit, integration, e2e, bench."""

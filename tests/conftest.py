@@ -1,0 +1,62 @@
+"""The servers of a test session, and fresh databases on them.
+
+`postgres_server` (owner's address), `nats_url`, `s3`: one each for the session. `postgres_dsn`: an empty database of
+the module. `new_database`: makes more. `fresh_nats_url`: a bus with no streams, for a module that wires services.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support import databases, servers
+
+
+@pytest.fixture(scope="session")
+def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres_server(servers_folder: Path) -> AsyncIterator[str]:
+    async with servers.first_of(servers.POSTGRES_WAYS, servers_folder) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def nats_url(servers_folder: Path) -> AsyncIterator[str]:
+    async with servers.first_of(servers.NATS_WAYS, servers_folder) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def s3(servers_folder: Path) -> AsyncIterator[servers.S3]:
+    async with servers.first_of(servers.S3_WAYS, servers_folder) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="module")
+async def new_database(postgres_server: str) -> AsyncIterator[databases.MakeDatabase]:
+    """`await new_database()` gives the owner's address of an empty database; all are dropped after the module."""
+    made: list[str] = []
+
+    async def make() -> str:
+        made.append(await databases.make_database(postgres_server))
+        return made[-1]
+
+    yield make
+    for dsn in made:
+        await databases.drop_database(dsn)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def postgres_dsn(new_database: databases.MakeDatabase) -> str:
+    return await new_database()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def fresh_nats_url(nats_url: str) -> AsyncIterator[str]:
+    await databases.clear_bus(nats_url)
+    yield nats_url
+    await databases.clear_bus(nats_url)
