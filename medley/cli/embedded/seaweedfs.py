@@ -24,6 +24,7 @@ class SeaweedFS:
         self.folder = folder.resolve()
         self.access_key = access_key
         self.secret_key = secret_key
+        self.bucket = BUCKET
         self.ports = {part: (ports(part), ports(f"{part}_grpc")) for part in _PARTS}
 
     @property

@@ -1,0 +1,45 @@
+"""`medley status`: is the stack of a home well? The exit code says it too."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import click
+import httpx
+
+from medley.cli.home import Home
+from medley.cli.options import home_option, json_option
+
+
+@click.command()
+@home_option
+@json_option
+def status(home: Path, as_json: bool) -> None:
+    """Exit code 0 when every process runs and the API is active, else 1."""
+    state = Home(home).running()
+    health = asyncio.run(_health(state["api"]))
+    missing = sorted(_expected(state) - set(state["pids"]))
+    well = health == "active" and not missing
+    if as_json:
+        click.echo(json.dumps({"well": well, "health": health, "missing": missing, "pids": state["pids"]}))
+    else:
+        click.echo(f"api       {health}  {state['api']}")
+        for name in sorted(_expected(state)):
+            click.echo(f"{name:<9} {'running, pid ' + str(state['pids'][name]) if name not in missing else 'down'}")
+    sys.exit(0 if well else 1)
+
+
+def _expected(state: dict[str, object]) -> set[str]:
+    """The services, and every embedded server (one has a version exactly when it is embedded)."""
+    versions = state["versions"]
+    assert isinstance(versions, dict)
+    return {"ingest", "sync", "api"} | {name for name in ("postgres", "nats", "s3") if versions.get(name)}
+
+
+async def _health(api: str) -> str:
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return str((await client.get(f"{api}/v1/health")).json()["status"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return f"no answer ({type(error).__name__})"
