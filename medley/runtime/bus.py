@@ -1,6 +1,7 @@
 """The bus: connecting to NATS, and making the streams and buckets that the contracts name."""
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import nats
@@ -25,11 +26,18 @@ def shown(servers: list[str]) -> str:
     return ", ".join(f"{urlsplit(s).hostname}:{urlsplit(s).port or 4222}" for s in servers)
 
 
-async def connect(settings: NatsSettings, name: str) -> Client:
-    """A connection that reconnects for ever once made. Raises Unavailable after `wait_seconds`."""
+async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None] | None = None) -> Client:
+    """A connection that reconnects for ever once made; `on_lost` is called each time it breaks.
+
+    Raises Unavailable after `wait_seconds`.
+    """
 
     async def lost() -> None:
+        if client is not None and client.is_closed:
+            return
         log.warning("bus lost, reconnecting", servers=shown(settings.servers))
+        if on_lost is not None:
+            on_lost()
 
     async def found() -> None:
         log.info("bus reconnected")
@@ -37,10 +45,11 @@ async def connect(settings: NatsSettings, name: str) -> Client:
     async def failed(error: Exception) -> None:
         log.debug("bus error", error=repr(error))
 
+    client: Client | None = None
     last: Exception | None = None
     async for number in attempts(settings.wait_seconds):
         try:
-            return await nats.connect(
+            client = await nats.connect(
                 settings.servers,
                 name=name,
                 connect_timeout=2,
@@ -52,6 +61,7 @@ async def connect(settings: NatsSettings, name: str) -> Client:
                 reconnected_cb=found,
                 error_cb=failed,
             )
+            return client
         except (OSError, NatsError, TimeoutError) as error:
             last = error
             if number == 4:

@@ -29,6 +29,9 @@ class ColumnFacts:
 
     column: Column
     type_name: str
+    """pg_type's name; of an array, its element's."""
+    type_sql: str
+    """The type as SQL names it: qualified, quoted, without modifiers."""
     dims: int
     deterministic: bool
 
@@ -79,7 +82,7 @@ def _facts(row: asyncpg.Record) -> ColumnFacts:
         not_null=row["not_null"],
         pk_index=row["pk_index"],
     )
-    return ColumnFacts(column, row["type_name"], row["dims"], row["deterministic"])
+    return ColumnFacts(column, row["type_name"], row["type_sql"], row["dims"], row["deterministic"])
 
 
 def select_columns(table: Table, definition: ShapeDefinition) -> tuple[ColumnFacts, ...]:

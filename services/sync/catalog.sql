@@ -11,6 +11,7 @@ WHERE n.nspname = $1 AND c.relname = $2
 SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifier,
        a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
        coalesce(e.typname, t.typname) AS type_name,
+       pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(t.typname) AS type_sql,
        CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN greatest(a.attndims, 1) ELSE 0 END AS dims,
        (SELECT k.place - 1 FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
         WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.number = a.attnum AND k.place <= i.indnkeyatts
@@ -18,6 +19,7 @@ SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifie
        coalesce(l.collisdeterministic, true) AS deterministic
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_namespace s ON s.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON t.typcategory = 'A' AND e.oid = t.typelem
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -57,3 +59,10 @@ SELECT pg_catalog.current_setting('wal_level')
 -- name: snapshot
 -- What a reader of this transaction sees.
 SELECT pg_catalog.pg_current_snapshot()::text
+
+-- name: lock
+-- One sync at a time makes the publication and the slot.
+SELECT pg_catalog.pg_advisory_lock(4914873226811547210)
+
+-- name: unlock
+SELECT pg_catalog.pg_advisory_unlock(4914873226811547210)

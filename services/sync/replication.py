@@ -51,6 +51,7 @@ class _Wire(asyncio.Protocol):
         self._held = 0
         self._paused = False
         self._wake = asyncio.Event()
+        self.started = asyncio.Event()
         self.failure: Exception | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -72,13 +73,17 @@ class _Wire(asyncio.Protocol):
         if kind == 0x64:  # CopyData
             self._frames.append(body)
             self._held += len(body)
+        elif kind == 0x57:  # CopyBothResponse
+            self.started.set()
         elif kind == 0x45:  # ErrorResponse
             self.failure = _error(body)
+            self.started.set()
         elif kind == 0x63:  # CopyDone
             self.failure = StreamEnded("Postgres ended the replication stream")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.failure = self.failure or StreamEnded(f"the replication connection was lost ({error or 'closed'})")
+        self.started.set()
         self._wake.set()
 
     async def take(self) -> list[bytes]:
@@ -135,7 +140,12 @@ class Replication:
             f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{publication}')\0"
         ).encode()
         transport.write(b"Q" + _LENGTH.pack(len(command) + 4) + command)
-        return cls(connection, wire, transport)
+        opened = cls(connection, wire, transport)
+        await wire.started.wait()
+        if wire.failure:
+            opened.close()
+            raise wire.failure
+        return opened
 
     async def frames(self) -> list[bytes]:
         """CopyData bodies, in order: `w` (25 bytes of header, then one pgoutput message) or `k` (keepalive)."""

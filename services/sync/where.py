@@ -16,21 +16,19 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (?P<string>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")+") | (?P<param>\$\d+) |
       (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?) |
-      (?P<word>[^\W\d][\w$]*) | (?P<cast>::\s*[A-Za-z_][\w ]*) | (?P<symbol>[=().])
+      (?P<word>[^\W\d][\w$]*) | (?P<symbol>[=()])
     )""",
     re.VERBOSE,
 )
 
 Canonical = Callable[[str], str]
+Condition = tuple[str, str, str]
+"""(column, type, the constant as Postgres writes it in that type)"""
 
 
 def _number(text: str) -> str:
     value = Decimal(text)
     return str(value.normalize() + 0) if value.is_finite() else text
-
-
-def _float(text: str) -> str:
-    return repr(float(text) + 0.0)
 
 
 def _same(text: str) -> str:
@@ -45,8 +43,6 @@ CANONICAL: dict[str, Canonical] = {
     **dict.fromkeys(("int2", "int4", "int8", "oid", "uuid", "text", "varchar", "name", "bytea"), _same),
     **dict.fromkeys(("date", "time", "timestamp", "timestamptz"), _same),
     "numeric": _number,
-    "float4": _float,
-    "float8": _float,
     "bool": _bool,
     "bpchar": lambda text: text.rstrip(" "),
 }
@@ -57,6 +53,8 @@ class Equality:
     column: str
     constant: str
     """As it was written, without quotes."""
+    sql: str
+    """The same condition, written out of its parts: identifiers and literals quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,8 @@ class Where:
     columns: tuple[str, ...]
     values: tuple[str, ...]
     canonical: tuple[Canonical, ...]
+    never: bool = False
+    """Two equalities of one column contradict each other: no row can match."""
 
     def key_of(self, row: Mapping[str, str | None]) -> tuple[str, ...] | None:
         """The row's values for `columns`, canonical; None when one of them is NULL or absent."""
@@ -78,7 +78,7 @@ class Where:
         return tuple(key)
 
     def matches(self, row: Mapping[str, str | None]) -> bool:
-        return self.key_of(row) == self.values
+        return not self.never and self.key_of(row) == self.values
 
 
 def parse(text: str, params: Mapping[str, str]) -> list[Equality]:
@@ -125,6 +125,31 @@ def _unsupported(text: str, at: int) -> Refused:
     return Refused("where", f"{found}: this version understands column = constant, joined by AND")
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+
+    @property
+    def sql(self) -> str:
+        return quote_identifier(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    text: str
+    sql: str
+
+
+def quote_identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """A literal that means the same whatever `standard_conforming_strings` says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
 def _term(tokens: Sequence[Token], place: int, params: Mapping[str, str], text: str) -> tuple[Equality, int]:
     depth = 0
     while place < len(tokens) and tokens[place][1] == "(" and tokens[place][0] == "symbol":
@@ -138,67 +163,59 @@ def _term(tokens: Sequence[Token], place: int, params: Mapping[str, str], text: 
             raise _unsupported(text, tokens[after][2] if after < len(tokens) else len(text))
         after += 1
     match (left, right):
-        case (("column", column), ("constant", constant)) | (("constant", constant), ("column", column)):
-            return Equality(column, constant), after
+        case (_Column(), _Constant()):
+            return Equality(left.name, right.text, f"{left.sql} = {right.sql}"), after
+        case (_Constant(), _Column()):
+            return Equality(right.name, left.text, f"{right.sql} = {left.sql}"), after
         case _:
             raise _unsupported(text, tokens[place][2])
 
 
-def _operand(tokens: Sequence[Token], place: int, params: Mapping[str, str], text: str) -> tuple[tuple[str, str], int]:
+def _operand(
+    tokens: Sequence[Token], place: int, params: Mapping[str, str], text: str
+) -> tuple[_Column | _Constant, int]:
     if place >= len(tokens):
         raise _unsupported(text, len(text))
     kind, value, at = tokens[place]
-    after = place + 1
-    if after < len(tokens) and tokens[after][0] == "cast":
-        if kind not in ("string", "param", "number"):
-            raise _unsupported(text, tokens[after][2])
-        after += 1  # a constant is read as the column's own type
     match kind:
         case "string":
-            return ("constant", value[1:-1].replace("''", "'")), after
+            plain = value[1:-1].replace("''", "'")
+            return _Constant(plain, quote_literal(plain)), place + 1
         case "number":
-            return ("constant", value), after
+            return _Constant(value, value), place + 1
         case "param":
             if value[1:] not in params:
                 raise Refused("where", f"At location {at}: parameter {value} was not provided")
-            return ("constant", params[value[1:]]), after
+            return _Constant(params[value[1:]], quote_literal(params[value[1:]])), place + 1
         case "quoted":
-            return ("column", value[1:-1].replace('""', '"')), after
+            return _Column(value[1:-1].replace('""', '"')), place + 1
         case "word" if value.lower() in ("true", "false"):
-            return ("constant", value.lower()), after
+            return _Constant(value.lower(), value.lower()), place + 1
         case "word" if value.lower() not in ("and", "or", "not", "null", "in", "is", "like"):
-            return ("column", value.lower()), after
+            return _Column(value.lower()), place + 1
         case _:
             raise _unsupported(text, at)
 
 
-def compile_equalities(
-    equalities: Sequence[Equality], columns: Mapping[str, ColumnFacts], texts: Mapping[Equality, str]
-) -> Where | None:
-    """The clause for the index, `texts` holding each constant as Postgres writes it in the column's type.
-
-    None when two equalities of one column contradict each other: nothing can match.
-    """
+def compile_conditions(conditions: Sequence[Condition]) -> Where:
+    """The clause for the index, from the conditions that the registry keeps."""
     wanted: dict[str, str] = {}
-    for equality in equalities:
-        value = canonical_of(columns, equality)(texts[equality])
-        if wanted.setdefault(equality.column, value) != value:
-            return None
+    canonical: dict[str, Canonical] = {}
+    never = False
+    for column, type_name, text in conditions:
+        canonical[column] = CANONICAL[type_name]
+        value = canonical[column](text)
+        never = never or wanted.setdefault(column, value) != value
     names = tuple(sorted(wanted))
-    return Where(
-        names,
-        tuple(wanted[name] for name in names),
-        tuple(CANONICAL[columns[name].type_name] for name in names),
-    )
+    return Where(names, tuple(wanted[n] for n in names), tuple(canonical[n] for n in names), never)
 
 
-def canonical_of(columns: Mapping[str, ColumnFacts], equality: Equality) -> Canonical:
-    """How values of the column are put into canonical form. Raises Refused for unknown columns and types."""
+def check_type(columns: Mapping[str, ColumnFacts], equality: Equality) -> ColumnFacts:
+    """The compared column. Raises Refused when it is unknown, or of a type that is not compared by its text."""
     facts = columns.get(equality.column)
     if facts is None:
         raise Refused("where", f"unknown reference {equality.column}")
-    canonical = CANONICAL.get(facts.type_name)
-    if canonical is None or facts.dims or not facts.deterministic:
+    if facts.type_name not in CANONICAL or facts.dims or not facts.deterministic:
         kind = facts.type_name + "[]" * bool(facts.dims)
         raise Refused("where", f"{equality.column} is of type {kind}: this version cannot compare it")
-    return canonical
+    return facts

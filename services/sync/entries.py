@@ -1,0 +1,156 @@
+"""From a change to the log entries of one shape: ready-made protocol JSON (protocol section 1.5). Pure."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from medley.contracts.offsets import Offset
+from medley.contracts.shapes import ShapeRecord
+from services.sync.where import Where
+
+Row = Mapping[str, str | None]
+ChangeJson = dict[str, Any]
+"""One change of a CHANGES message: `op`, `position`, and `old` and `new` rows."""
+
+
+class Entry(NamedTuple):
+    offset: Offset
+    body: bytes
+    """A JSON object that ends with its headers."""
+
+
+class Rotate(Exception):
+    """The shape's log cannot go on after this change; clients must fetch it again."""
+
+
+class Transaction(NamedTuple):
+    lsn: int
+    xid: int
+
+
+def marked_last(entry: Entry) -> Entry:
+    """The entry with `last: true` in its headers, which are the last thing in its body."""
+    return Entry(entry.offset, entry.body[:-2] + b',"last":true}}')
+
+
+class Encoder:
+    """Knows one shape's columns, key and clause, and writes its entries."""
+
+    def __init__(self, record: ShapeRecord, where: Where | None) -> None:
+        definition = record.definition
+        self._where = where
+        self._columns = tuple(column.name for column in record.columns)
+        keyed = [column for column in record.columns if column.pk_index is not None]
+        self._key = tuple(column.name for column in sorted(keyed, key=lambda column: column.pk_index or 0))
+        self._keyed = bool(self._key)
+        self._key_columns = self._key or tuple(sorted(self._columns))
+        self._full = definition.replica == "full"
+        self._relation = [definition.schema_name, definition.table]
+        self._prefix = key_prefix(definition.schema_name, definition.table)
+
+    def key_of(self, row: Row) -> str:
+        """`"schema"."table"/"pk"…`; all columns, sorted by name, where there is no primary key."""
+        return self._prefix + "".join(
+            "/_" if (value := row.get(name)) is None else '/"' + value.replace("/", "//") + '"'
+            for name in self._key_columns
+        )
+
+    def snapshot_entry(self, values: list[str | None]) -> bytes:
+        """One row of the snapshot, its values in the order of the shape's columns."""
+        row = dict(zip(self._columns, values, strict=True))
+        return orjson.dumps(
+            {
+                "key": self.key_of(row),
+                "value": row,
+                "headers": {"operation": "insert", "relation": self._relation},
+            }
+        )
+
+    def entries(self, change: ChangeJson, transaction: Transaction) -> list[Entry]:
+        """What this change is for this shape: nothing, one entry, or two when the key changes. Raises Rotate."""
+        old: Any = change.get("old")
+        new: Any = change.get("new")
+        where = self._where
+        match change["op"]:
+            case "insert":
+                return [self._insert(new, change, transaction)] if where is None or where.matches(new) else []
+            case "delete":
+                return [self._delete(old, change, transaction)] if where is None or where.matches(old) else []
+            case "update":
+                return self._update(old, new, change, transaction)
+            case "truncate":
+                raise Rotate("the table was truncated")
+            case other:
+                raise Rotate(f"an unknown operation {other!r}")
+
+    def _update(self, old: Row | None, new: Row, change: ChangeJson, transaction: Transaction) -> list[Entry]:
+        if old is None:
+            raise Rotate("an update came without its old row: the table lost REPLICA IDENTITY FULL")
+        if self._where is not None:
+            was, now = self._where.matches(old), self._where.matches(new)
+            if not was:
+                return [self._insert(new, change, transaction)] if now else []
+            if not now:
+                return [self._delete(old, change, transaction)]
+        changed = [name for name in self._columns if old.get(name) != new.get(name)]
+        if not changed:
+            return []
+        before, after = self.key_of(old), self.key_of(new)
+        if before != after:
+            return [
+                self._delete(old, change, transaction, key_change_to=after),
+                self._insert(new, change, transaction, later=1, key_change_from=before),
+            ]
+        if self._full or not self._keyed:
+            value = self._whole(new)
+        else:
+            value = {name: new.get(name) for name in (*self._key, *changed)}
+        extra = {"old_value": {name: old.get(name) for name in changed}} if self._full else {}
+        return [self._entry("update", after, value, change, transaction, extra=extra)]
+
+    def _insert(self, row: Row, change: ChangeJson, transaction: Transaction, later: int = 0, **marks: str) -> Entry:
+        return self._entry("insert", self.key_of(row), self._whole(row), change, transaction, later, marks)
+
+    def _delete(self, row: Row, change: ChangeJson, transaction: Transaction, **marks: str) -> Entry:
+        whole = self._full or not self._keyed
+        value = self._whole(row) if whole else {name: row.get(name) for name in self._key}
+        return self._entry("delete", self.key_of(row), value, change, transaction, 0, marks)
+
+    def _whole(self, row: Row) -> dict[str, str | None]:
+        return {name: row.get(name) for name in self._columns}
+
+    def _entry(
+        self,
+        operation: str,
+        key: str,
+        value: Row,
+        change: ChangeJson,
+        transaction: Transaction,
+        later: int = 0,
+        marks: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """`later`: 1 for the second entry of one change. The headers come last: `marked_last` relies on it."""
+        position = 2 * change["position"] + later
+        body = {
+            "key": key,
+            "value": value,
+            **(extra or {}),
+            "headers": {
+                "operation": operation,
+                "relation": self._relation,
+                "lsn": str(transaction.lsn),
+                "op_position": position,
+                "txids": [transaction.xid],
+                **(marks or {}),
+            },
+        }
+        return Entry(Offset(transaction.lsn, position), orjson.dumps(body))
+
+
+def key_prefix(schema: str, table: str) -> str:
+    def quoted(name: str) -> str:
+        return '"' + name.replace(".", "..").replace("/", "//") + '"'
+
+    return f"{quoted(schema)}.{quoted(table)}"

@@ -1,0 +1,215 @@
+"""Fan-out: every change of CHANGES into the log of each shape that it concerns.
+
+Invariants
+  * a shape's log holds each of its entries once, in the order of commits: what is at or before the log's last
+    offset is a repeat, and appends name the sequence that they expect;
+  * the position is saved only when everything up to it has been appended and acked.
+
+The order: changes → entries → append → ack → rotate what must → position. A crash repeats from the position.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from medley.contracts import headers, streams, subjects
+from medley.contracts.shapes import ShapeRecord
+from services.sync.entries import Rotate
+from services.sync.live import Incoming, LiveShape, parse
+from services.sync.registry import Position, Registry
+from services.sync.router import Router, TableName
+
+log = structlog.get_logger()
+
+_RECENT = 65_536  # transactions remembered for the look of a new snapshot
+_FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
+_ANNOUNCE_INTERVAL = 0.1
+_SAVE_EVERY = 10  # announcements
+
+
+class Fanout:
+    """The shapes of this worker and the loop that feeds them. Single-threaded: no step is seen half done."""
+
+    def __init__(self, client: Client, registry: Registry, changes_id: str) -> None:
+        self.js: JetStreamContext = client.jetstream()
+        self.registry = registry
+        self.changes_id = changes_id
+        self.shapes: dict[str, LiveShape] = {}
+        self._router: Router[LiveShape] = Router()
+        self._position = Position(changes_id=changes_id, sequence=0, lsn=0)
+        self._recent: deque[int] = deque(maxlen=_RECENT)
+        self._holds: dict[TableName, list[list[Incoming]]] = {}
+        self._arrived: list[Msg] = []
+        self._wake = asyncio.Event()
+        self._touched: dict[str, LiveShape] = {}
+        self._dirty: dict[str, LiveShape] = {}
+        self._leaving: list[LiveShape] = []
+
+    @property
+    def lsn(self) -> int:
+        """The newest commit whose changes are all in the logs."""
+        return self._position.lsn
+
+    async def recover(self, records: list[ShapeRecord]) -> None:
+        """Take up the shapes of the registry and the position."""
+        position = await self.registry.position()
+        if position is not None and position.changes_id == self.changes_id:
+            self._position = position
+        for record in records:
+            shape = LiveShape(self.js, record)
+            await shape.recover()
+            self.add(shape)
+
+    def add(self, shape: LiveShape) -> None:
+        self.shapes[shape.record.handle] = shape
+        self._router.add(shape.table, shape)
+
+    def remove(self, shape: LiveShape) -> None:
+        """Stop feeding the shape; its record and log are still there."""
+        if self.shapes.pop(shape.record.handle, None) is not None:
+            self._router.remove(shape.table, shape)
+
+    async def drop(self, shape: LiveShape, reason: str) -> None:
+        """The shape is over: clients that follow it fetch again, under another handle."""
+        log.info("shape dropped", handle=shape.record.handle, table=".".join(shape.table), reason=reason)
+        self.remove(shape)
+        await self.registry.forget(shape.record.handle)
+
+    @contextmanager
+    def holding(self, table: TableName) -> Iterator[list[Incoming]]:
+        """Keep the table's messages while a shape is opened, so that it can be given those that it must not miss."""
+        held: list[Incoming] = []
+        self._holds.setdefault(table, []).append(held)
+        try:
+            yield held
+        finally:
+            self._holds[table].remove(held)
+
+    def recent(self) -> tuple[int, ...]:
+        """The transactions fanned out lately, oldest first."""
+        return tuple(self._recent)
+
+    def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
+        """Give a new shape what was held for it. Raises Rotate."""
+        for incoming in held:
+            if shape.admits(incoming):
+                for change in incoming.changes:
+                    if shape.take_in(change, incoming.transaction):
+                        self._touch(shape)
+            if incoming.last:
+                shape.pending.transaction_ends()
+
+    async def run(self) -> None:
+        """Follow CHANGES from the position on; ends only by raising."""
+        await self.js.subscribe(
+            subjects.CHANGES_ANY,
+            stream=streams.CHANGES.name,
+            ordered_consumer=True,
+            cb=self._receive,
+            config=ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self._position.sequence + 1
+            ),
+        )
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            messages, self._arrived = self._arrived, []
+            position = self._position
+            for message in messages:
+                incoming = parse(message)
+                self._process(incoming)
+                if incoming.last:
+                    position = Position(
+                        changes_id=self.changes_id, sequence=incoming.sequence, lsn=incoming.transaction.lsn
+                    )
+                if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
+                    await self._flush()
+            await self._flush()
+            self._position = position
+
+    async def _receive(self, message: Msg) -> None:
+        self._arrived.append(message)
+        self._wake.set()
+
+    def _process(self, incoming: Incoming) -> None:
+        if not self._recent or self._recent[-1] != incoming.transaction.xid:
+            self._recent.append(incoming.transaction.xid)
+        for held in self._holds.get(incoming.table, ()):
+            held.append(incoming)
+        self._distribute(incoming)
+        if incoming.last:
+            for shape in self._touched.values():
+                shape.pending.transaction_ends()
+            self._touched.clear()
+
+    def _distribute(self, incoming: Incoming) -> None:
+        admitted: dict[str, bool] = {}
+        for change in incoming.changes:
+            for shape in self._concerned(incoming.table, change):
+                handle = shape.record.handle
+                try:
+                    if handle not in admitted:
+                        admitted[handle] = shape.admits(incoming)
+                    if admitted[handle] and shape.take_in(change, incoming.transaction):
+                        self._touch(shape)
+                except Rotate as reason:
+                    admitted[handle] = False
+                    self._leave(shape, str(reason))
+
+    def _concerned(self, table: TableName, change: dict[str, Any]) -> list[LiveShape]:
+        """The shapes that a change may concern; each decides itself what it means."""
+        old, new = change.get("old"), change.get("new")
+        if change["op"] == "truncate" or (change["op"] == "update" and old is None):
+            return self._router.all_of(table)
+        return self._router.concerned(table, old, new)
+
+    def _touch(self, shape: LiveShape) -> None:
+        self._touched[shape.record.handle] = shape
+        self._dirty[shape.record.handle] = shape
+
+    def _leave(self, shape: LiveShape, reason: str) -> None:
+        log.info("shape rotates", handle=shape.record.handle, table=".".join(shape.table), reason=reason)
+        self.remove(shape)
+        self._leaving.append(shape)
+
+    async def _flush(self) -> None:
+        appends = []
+        for shape in self._dirty.values():
+            entries, whole = shape.pending.take()
+            if entries and shape.record.handle in self.shapes:
+                appends.append(shape.log.append(entries, whole))
+        self._dirty = dict(self._touched)
+        if len(appends) == 1:
+            await appends[0]
+        elif appends:
+            async with asyncio.TaskGroup() as group:
+                for append in appends:
+                    group.create_task(append)
+        leaving, self._leaving = self._leaving, []
+        for shape in leaving:
+            await self.registry.forget(shape.record.handle)
+
+    async def announce(self) -> None:
+        """Tell readers of idle shapes how far the log has come, and save the position now and then."""
+        announced = saved = self._position
+        ticks = 0
+        while True:
+            await asyncio.sleep(_ANNOUNCE_INTERVAL)
+            ticks += 1
+            position = self._position
+            if position != announced:
+                await self.js.publish(
+                    subjects.SHAPE_POSITION, str(position.lsn).encode(), headers={headers.ROLLUP: "sub"}
+                )
+                announced = position
+            if position != saved and (ticks % _SAVE_EVERY == 0):
+                await self.registry.save(position)
+                saved = position

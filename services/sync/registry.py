@@ -1,0 +1,76 @@
+"""The registry: which shapes there are (bucket `shapes`), and how far fan-out has come (bucket `sync`)."""
+
+from dataclasses import dataclass
+
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+from nats.js.kv import KeyValue
+from pydantic import BaseModel
+
+from medley.contracts import headers, streams, subjects
+from medley.contracts.shapes import ShapeRecord
+from medley.runtime import bus
+
+
+class Position(BaseModel):
+    """Everything in CHANGES up to `sequence` has been appended to every shape that it concerns."""
+
+    changes_id: str
+    sequence: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    js: JetStreamContext
+    shapes: KeyValue
+    state: KeyValue
+
+    @classmethod
+    async def open(cls, js: JetStreamContext) -> "Registry":
+        return cls(
+            js,
+            await bus.ensure_bucket(js, streams.SHAPES_BUCKET),
+            await bus.ensure_bucket(js, streams.SYNC_BUCKET),
+        )
+
+    async def records(self) -> list[ShapeRecord]:
+        try:
+            handles = await self.shapes.keys()
+        except NoKeysError:
+            return []
+        found = []
+        for handle in handles:
+            try:
+                entry = await self.shapes.get(handle)
+            except KeyNotFoundError:
+                continue
+            found.append(ShapeRecord.model_validate_json(entry.value or b""))
+        return found
+
+    async def put(self, record: ShapeRecord) -> None:
+        await self.shapes.put(record.handle, record.model_dump_json().encode())
+
+    async def forget(self, handle: str) -> None:
+        """First the record, so that no client is led to the handle any more, then its messages. Repeat freely."""
+        await self.shapes.delete(handle)
+        await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_log(handle))
+        await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_snapshot(handle))
+
+    async def has_snapshot(self, handle: str) -> bool:
+        """Whether the snapshot's last part is in the stream."""
+        try:
+            last = await self.js.get_last_msg(streams.SHAPES.name, subjects.shape_snapshot(handle), direct=True)
+        except NotFoundError:
+            return False
+        return (last.headers or {}).get(headers.FINAL) == "true"
+
+    async def position(self) -> Position | None:
+        try:
+            entry = await self.state.get("position")
+        except KeyNotFoundError:
+            return None
+        return Position.model_validate_json(entry.value or b"")
+
+    async def save(self, position: Position) -> None:
+        await self.state.put("position", position.model_dump_json().encode())

@@ -1,0 +1,109 @@
+"""The log of one shape: what waits to be appended, and the append that cannot double or tear.
+
+Entries are appended in the order of their offsets. A message without `Medley-Last: true` is not the end of a
+transaction, and readers do not look past the last message that is: so a transaction is seen whole or not at all,
+also when it is larger than one message.
+"""
+
+from collections.abc import Iterator
+
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from medley.contracts import headers, streams, subjects
+from medley.contracts.offsets import SNAPSHOT_END, Offset
+from services.sync.entries import Entry, marked_last
+
+_MESSAGE_BYTES = 512 * 1024
+
+
+class Pending:
+    """Entries that are not appended yet. Pure."""
+
+    def __init__(self, after: Offset = SNAPSHOT_END) -> None:
+        self.last = after
+        """The newest offset that was taken in; anything at or before it is a repeat."""
+        self._entries: list[Entry] = []
+        self._open = False
+        self.size = 0
+
+    def add(self, entries: list[Entry]) -> bool:
+        """Returns whether there was anything new."""
+        added = False
+        for entry in entries:
+            if entry.offset > self.last:
+                self._entries.append(entry)
+                self.last = entry.offset
+                self.size += len(entry.body)
+                added = self._open = True
+        return added
+
+    def transaction_ends(self) -> None:
+        """The last entry, if the transaction had any, is the transaction's last one for this shape."""
+        if self._open:
+            self._entries[-1] = marked_last(self._entries[-1])
+            self._open = False
+
+    def take(self) -> tuple[list[Entry], bool]:
+        """What can be appended now, and whether it ends with a whole transaction.
+
+        Inside a transaction one entry stays behind, since it may turn out to be the last.
+        """
+        keep = 1 if self._open else 0
+        taken, self._entries = self._entries[: len(self._entries) - keep], self._entries[len(self._entries) - keep :]
+        self.size = sum(len(entry.body) for entry in self._entries)
+        return taken, not self._open
+
+
+def messages(entries: list[Entry], limit: int = _MESSAGE_BYTES) -> Iterator[list[Entry]]:
+    """Split into runs of at most `limit` bytes (or one entry that is larger)."""
+    run: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if run and size + len(entry.body) > limit:
+            yield run
+            run, size = [], 0
+        run.append(entry)
+        size += len(entry.body) + 1
+    if run:
+        yield run
+
+
+class ShapeLog:
+    """Appends to `shapes.<handle>.log`. One writer at a time: the expected sequence fences any other."""
+
+    def __init__(self, js: JetStreamContext, handle: str) -> None:
+        self._js = js
+        self._subject = subjects.shape_log(handle)
+        self._sequence = 0
+        self._end = SNAPSHOT_END
+
+    async def recover(self) -> Offset:
+        """Learn where the log ends; returns the offset of its last entry."""
+        try:
+            last = await self._js.get_last_msg(streams.SHAPES.name, self._subject, direct=True)
+        except NotFoundError:
+            return self._end
+        self._sequence = last.seq or 0
+        self._end = Offset.parse((last.headers or {})[headers.OFFSET])
+        return self._end
+
+    async def append(self, entries: list[Entry], whole: bool) -> None:
+        """Append and wait for the ack. `whole`: the entries end with the end of a transaction.
+
+        Raises nats.js.errors.APIError when another writer appended meanwhile.
+        """
+        runs = list(messages(entries))
+        for number, run in enumerate(runs, 1):
+            ack = await self._js.publish(
+                self._subject,
+                b"[" + b",".join(entry.body for entry in run) + b"]",
+                headers={
+                    headers.AFTER: str(self._end),
+                    headers.OFFSET: str(run[-1].offset),
+                    headers.LAST: "true" if whole and number == len(runs) else "false",
+                    headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self._sequence),
+                },
+            )
+            self._sequence = ack.seq
+            self._end = run[-1].offset
