@@ -4,10 +4,13 @@ import sys
 
 import click
 
+from medley.cli.demo import demo
 from medley.cli.info import info
+from medley.cli.ingest import ingest
 from medley.cli.migrate import migrate
 from medley.cli.options import leave_quietly
 from medley.cli.status import status
+from medley.cli.tail import tail
 from medley.cli.up import up
 from medley.runtime.errors import MedleyError
 
@@ -18,7 +21,7 @@ def medley() -> None:
     """A self-hosted media library that syncs."""
 
 
-for command in (up, info, status, migrate):
+for command in (up, demo, ingest, tail, status, info, migrate):
     medley.add_command(command)
 
 

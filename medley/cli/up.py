@@ -21,7 +21,8 @@ def up(home: Path, port: int, allow: tuple[Path, ...], no_s3: bool) -> None:
     """Start everything and stay: Postgres, NATS, S3, then the services.
 
     A server whose address is set (POSTGRES_DSN, NATS_URL, S3_ENDPOINT with its keys) is used instead of an embedded
-    one; embedded ones log to files in the home. Ctrl-C or SIGTERM stops all in order, with exit code 0; a second one kills at once.
+    one; embedded ones log to files in the home. Ctrl-C or SIGTERM stops all in order, with exit code 0; a second one
+    kills at once.
     """
     terminal = sys.stderr.isatty()
     settings = CliSettings()

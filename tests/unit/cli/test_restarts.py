@@ -21,7 +21,7 @@ def test_pauses_grow_until_it_is_given_up() -> None:
 
 
 def test_a_long_life_wipes_the_slate() -> None:
-    assert None not in pauses(1, [0.5, 0.5, 0.5, 0.5, SETTLED] * 5)
+    assert None not in pauses(1, [0.5, 0.5, 0.5, SETTLED] * 5)
 
 
 def test_deaths_far_apart_do_not_add_up() -> None:
