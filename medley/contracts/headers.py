@@ -9,11 +9,11 @@ ROLLUP = "Nats-Rollup"
 LSN = "Medley-Lsn"  # commit LSN, decimal
 XID = "Medley-Xid"  # 32-bit transaction id
 POSITION = "Medley-Position"  # index of the message's first change in its transaction
-LAST = "Medley-Last"  # "true" on the last message of a transaction
+LAST = "Medley-Last"  # CHANGES and log: "true" on a message that ends a transaction
 
 # SHAPES
-OFFSET = "Medley-Offset"  # log: the offset after the message's last entry
-CHANGES_SEQUENCE = "Medley-Changes-Sequence"  # log: the last message of CHANGES that the entry includes
+OFFSET = "Medley-Offset"  # log: the offset of the message's last entry
+AFTER = "Medley-After"  # log: the offset of the entry before the message's first
 PART = "Medley-Part"  # snapshot: index of the part, from 0
 FINAL = "Medley-Final"  # snapshot: "true" on the last part
 

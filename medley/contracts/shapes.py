@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class ShapeDefinition(BaseModel):
     """What a client asks for. Two requests with equal definitions follow the same shape.
 
-    `schema` and `table` are exact names (not quoted, not folded); `columns` None means all.
+    `schema_name` and `table` are exact names (not quoted, not folded); `columns` None means all;
+    `params` are the values of `$1`, `$2`, …
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -17,7 +18,7 @@ class ShapeDefinition(BaseModel):
     schema_name: str
     table: str
     where: str | None = None
-    params: dict[str, str] = Field(default_factory=dict)
+    params: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
     replica: Literal["default", "full"] = "default"
     log: Literal["full", "changes_only"] = "full"
@@ -55,9 +56,12 @@ class ShapeRecord(BaseModel):
     relation_oid: int
     columns: tuple[Column, ...]
     protocol_schema: dict[str, dict[str, Any]]
+    conditions: tuple[tuple[str, str, str], ...] | None
+    """The clause as the index takes it: (column, type, constant) each; None for the whole table."""
     snapshot: tuple[int, int, tuple[int, ...]]
-    start_sequence: int
+    """xmin, xmax and xip of `pg_current_snapshot()`: transactions that it sees are not in the log."""
     changes_id: str
+    """Identity of the CHANGES stream that the log was fed from; another one means a gap."""
 
 
 class OpenRequest(BaseModel):

@@ -81,9 +81,8 @@ class Where:
         return not self.never and self.key_of(row) == self.values
 
 
-def parse(text: str, params: Mapping[str, str]) -> list[Equality]:
+def parse(text: str, params: Sequence[str]) -> list[Equality]:
     """The equalities of a clause. Raises Refused with the place of what is not understood."""
-    _check_params(params)
     tokens = _tokens(text)
     equalities = []
     place = 0
@@ -96,11 +95,6 @@ def parse(text: str, params: Mapping[str, str]) -> list[Equality]:
         if kind != "word" or value.lower() != "and":
             raise _unsupported(text, at)
         place += 1
-
-
-def _check_params(params: Mapping[str, str]) -> None:
-    if sorted(params, key=lambda k: (len(k), k)) != [str(n) for n in range(1, len(params) + 1)]:
-        raise Refused("params", "Parameters must be numbered sequentially, starting from 1")
 
 
 Token = tuple[str, str, int]
@@ -150,7 +144,7 @@ def quote_literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
-def _term(tokens: Sequence[Token], place: int, params: Mapping[str, str], text: str) -> tuple[Equality, int]:
+def _term(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[Equality, int]:
     depth = 0
     while place < len(tokens) and tokens[place][1] == "(" and tokens[place][0] == "symbol":
         depth, place = depth + 1, place + 1
@@ -171,9 +165,7 @@ def _term(tokens: Sequence[Token], place: int, params: Mapping[str, str], text: 
             raise _unsupported(text, tokens[place][2])
 
 
-def _operand(
-    tokens: Sequence[Token], place: int, params: Mapping[str, str], text: str
-) -> tuple[_Column | _Constant, int]:
+def _operand(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[_Column | _Constant, int]:
     if place >= len(tokens):
         raise _unsupported(text, len(text))
     kind, value, at = tokens[place]
@@ -184,9 +176,10 @@ def _operand(
         case "number":
             return _Constant(value, value), place + 1
         case "param":
-            if value[1:] not in params:
+            number = int(value[1:])
+            if not 1 <= number <= len(params):
                 raise Refused("where", f"At location {at}: parameter {value} was not provided")
-            return _Constant(params[value[1:]], quote_literal(params[value[1:]])), place + 1
+            return _Constant(params[number - 1], quote_literal(params[number - 1])), place + 1
         case "quoted":
             return _Column(value[1:-1].replace('""', '"')), place + 1
         case "word" if value.lower() in ("true", "false"):

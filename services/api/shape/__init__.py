@@ -1,0 +1,1 @@
+"""The shape protocol over HTTP: plain ASGI, decisions pure, bodies copied from the log and never re-encoded."""

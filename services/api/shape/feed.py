@@ -1,0 +1,215 @@
+"""What the API knows from the bus: the shapes there are, the ends of their logs, and how far sync has come.
+
+All of it is rebuilt from the streams when the connection was lost; nothing here is state that a restart loses.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from medley.contracts import streams, subjects
+from medley.contracts.shapes import Heartbeat, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from medley.runtime import bus
+from medley.runtime.errors import Transient
+from services.api.shape.store import Store, piece
+from services.api.shape.tail import Tail
+
+log = structlog.get_logger()
+
+_BEAT_VALID = 3.0  # seconds without a heartbeat after which sync counts as gone
+_RETRY_OPEN = 0.25
+
+Connect = Callable[[Callable[[], None]], Awaitable[Client]]
+"""Connects to NATS; the argument is called when the connection breaks."""
+
+
+class Feed:
+    """One connection's view of the bus."""
+
+    def __init__(self, client: Client, tail_bytes: int, open_seconds: float) -> None:
+        self.client = client
+        self.store = Store(client)
+        self.position = 0
+        self._records: dict[str, ShapeRecord] = {}
+        self._handles: dict[ShapeDefinition, str] = {}
+        self._tails: dict[str, Tail] = {}
+        self._held: deque[Tail] = deque()
+        self._held_bytes = 0
+        self._tail_bytes = tail_bytes
+        self._open_seconds = open_seconds
+        self._changed = asyncio.Event()
+        self._beat = 0.0
+        self._beat_state = "waiting"
+
+    async def run(self) -> None:
+        """Follow the registry; ends only by raising."""
+        bucket = await bus.ensure_bucket(self.client.jetstream(), streams.SHAPES_BUCKET)
+        watcher = await bucket.watchall()
+        async for entry in watcher:
+            if entry is None:
+                continue
+            if entry.operation in ("DEL", "PURGE"):
+                self._leave(entry.key)
+            else:
+                self._enter(ShapeRecord.model_validate_json(entry.value or b""))
+
+    async def subscribe(self) -> None:
+        js = self.client.jetstream()
+        await self.client.subscribe(subjects.SYNC_HEARTBEAT, cb=self._on_beat)
+        await js.subscribe(
+            subjects.SHAPE_LOG_ANY,
+            stream=streams.SHAPES.name,
+            ordered_consumer=True,
+            cb=self._on_message,
+            config=ConsumerConfig(
+                deliver_policy=DeliverPolicy.NEW,
+                filter_subjects=[subjects.SHAPE_LOG_ANY, subjects.SHAPE_POSITION],
+            ),
+        )
+        self.position = await self.store.position()
+
+    def close(self) -> None:
+        """Release everyone who waits; they ask again."""
+        for tail in self._tails.values():
+            tail.release()
+
+    @property
+    def state(self) -> str:
+        """`active`, `starting` or `waiting`, as sync last said."""
+        return self._beat_state if time.monotonic() - self._beat < _BEAT_VALID else "waiting"
+
+    def record(self, handle: str) -> ShapeRecord | None:
+        return self._records.get(handle)
+
+    def known(self, definition: ShapeDefinition) -> ShapeRecord | None:
+        handle = self._handles.get(definition)
+        return self._records.get(handle) if handle else None
+
+    async def open(self, definition: ShapeDefinition) -> OpenReply:
+        """Find the shape or have it made. Waits for a sync that is starting. Raises Transient."""
+        if (record := self.known(definition)) is not None:
+            return OpenReply(record=record)
+        request = OpenRequest(definition=definition).model_dump_json().encode()
+        deadline = time.monotonic() + self._open_seconds
+        while True:
+            try:
+                answer = await self.client.request(
+                    subjects.SYNC_SHAPES_OPEN, request, timeout=max(0.1, deadline - time.monotonic())
+                )
+                reply = OpenReply.model_validate_json(answer.data)
+            except NoRespondersError:
+                if time.monotonic() + _RETRY_OPEN > deadline:
+                    raise Transient("no sync is running") from None
+                await asyncio.sleep(_RETRY_OPEN)
+                continue
+            except (NatsError, TimeoutError) as error:
+                raise Transient(f"sync did not answer: {error!r}") from error
+            if reply.record is not None:
+                self._enter(reply.record)
+            return reply
+
+    async def ready(self, handle: str, within: float) -> ShapeRecord | None:
+        """Wait until the snapshot is whole; None when the shape is gone. Raises Transient after `within` seconds."""
+        deadline = time.monotonic() + within
+        while True:
+            record = self._records.get(handle)
+            if record is None or record.state == "ready":
+                return record
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._changed.wait()
+            except TimeoutError:
+                raise Transient("the snapshot is still being made") from None
+
+    async def tail(self, handle: str) -> Tail:
+        """The end of a log. Raises Transient while a transaction is half written."""
+        tail = self._tails.setdefault(handle, Tail())
+        if not tail.loaded:
+            tail.load(await self.store.last_piece(handle))
+        if not tail.loaded:
+            try:
+                async with asyncio.timeout(self._open_seconds):
+                    while not tail.loaded:
+                        await asyncio.shield(tail.changed())
+            except TimeoutError:
+                raise Transient("a transaction is still being written") from None
+        return tail
+
+    def _enter(self, record: ShapeRecord) -> None:
+        known = self._records.get(record.handle)
+        if known is None or known.state == "snapshotting":
+            self._records[record.handle] = record
+            self._handles[record.definition] = record.handle
+            self._changed.set()
+
+    def _leave(self, handle: str) -> None:
+        record = self._records.pop(handle, None)
+        if record is not None and self._handles.get(record.definition) == handle:
+            del self._handles[record.definition]
+        if (tail := self._tails.pop(handle, None)) is not None:
+            tail.leave()
+        self._changed.set()
+
+    async def _on_beat(self, message: Msg) -> None:
+        beat = Heartbeat.model_validate_json(message.data)
+        self._beat, self._beat_state = time.monotonic(), beat.state
+
+    async def _on_message(self, message: Msg) -> None:
+        if message.subject == subjects.SHAPE_POSITION:
+            self.position = max(self.position, int(message.data))
+            return
+        handle = message.subject.split(".")[1]
+        tail = self._tails.get(handle)
+        if tail is None:
+            return  # nobody has asked for it here
+        held = tail.append(piece(message, message.metadata.sequence.stream))
+        if held:
+            self._held.append(tail)
+            self._held_bytes += held
+        while self._held_bytes > self._tail_bytes and self._held:
+            self._held_bytes -= self._held.popleft().forget_oldest()
+
+
+class Feeds:
+    """Keeps one Feed alive: a new one, rebuilt from the streams, each time the connection breaks."""
+
+    def __init__(self) -> None:
+        self.current: Feed | None = None
+
+    @asynccontextmanager
+    async def _connected(self, client: Client, tail_bytes: int, open_seconds: float) -> AsyncIterator[Feed]:
+        feed = Feed(client, tail_bytes, open_seconds)
+        await feed.subscribe()
+        self.current = feed
+        try:
+            yield feed
+        finally:
+            self.current = None
+            feed.close()
+
+    async def run(self, connect: Connect, tail_bytes: int, open_seconds: float) -> None:
+        while True:
+            lost = asyncio.Event()
+            client: Client | None = None
+            try:
+                client = await connect(lost.set)
+                async with self._connected(client, tail_bytes, open_seconds) as feed, asyncio.TaskGroup() as group:
+                    following = group.create_task(feed.run())
+                    await lost.wait()
+                    following.cancel()
+            except (Transient, NatsError, OSError, TimeoutError, ExceptionGroup) as error:
+                log.warning("feed broken", error=repr(error))
+                await asyncio.sleep(0.25)
+            finally:
+                if client is not None:
+                    await bus.close(client)

@@ -1,0 +1,89 @@
+"""Responses of the shape protocol: status, headers and body (sections 1.4 and 1.8). Pure."""
+
+import random
+import time
+from dataclasses import dataclass, field
+
+import orjson
+
+from medley import __version__
+from medley.contracts.offsets import Offset
+
+Headers = list[tuple[bytes, bytes]]
+
+_EPOCH = 1_728_432_000  # 2024-10-09T00:00Z: cursors count from here
+
+EXPOSED = (
+    "electric-cursor,electric-handle,electric-has-data,electric-offset,electric-schema,"
+    "electric-up-to-date,electric-internal-known-error,retry-after"
+)
+METHODS = "GET, POST, HEAD, DELETE, OPTIONS"
+SERVER = f"Medley/{__version__}".encode()
+
+MUST_REFETCH = b'[{"headers":{"control":"must-refetch"}}]'
+NO_STORE = [(b"cache-control", b"no-store"), (b"surrogate-control", b"no-store")]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes = b""
+    headers: Headers = field(default_factory=list)
+
+
+def cors(origin: bytes | None) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin or b"*"),
+        (b"access-control-allow-methods", METHODS.encode()),
+        (b"access-control-expose-headers", EXPOSED.encode()),
+        (b"electric-server", SERVER),
+    ]
+
+
+def refused(errors: dict[str, list[str]]) -> Response:
+    body = orjson.dumps({"message": "Invalid request", "errors": errors})
+    return Response(400, body, NO_STORE)
+
+
+def message(status: int, text: str, extra: Headers | None = None) -> Response:
+    return Response(status, orjson.dumps({"message": text}), [*NO_STORE, *(extra or [])])
+
+
+def unavailable(reason: str, retry_after: int = 1) -> Response:
+    extra = [(b"retry-after", str(retry_after).encode()), (b"electric-internal-known-error", b"true")]
+    return message(503, reason, extra)
+
+
+def must_refetch(handle: str | None) -> Response:
+    """409; with a handle, the client goes on there."""
+    if handle is None:
+        return Response(409, MUST_REFETCH, [(b"cache-control", b"max-age=1")])
+    headers = [(b"electric-handle", handle.encode()), (b"cache-control", b"public, max-age=60, must-revalidate")]
+    return Response(409, MUST_REFETCH, headers)
+
+
+def up_to_date(lsn: int) -> bytes:
+    return b'{"headers":{"control":"up-to-date","global_last_seen_lsn":"%d"}}' % lsn
+
+
+def cursor(previous: int | None, interval: float) -> int:
+    """Seconds since 2024-10-09, rounded up to the poll interval: equal for all clients of that time, so that a cache
+    can join their requests; different from the one before, so that it does not answer them with its own past."""
+    elapsed = time.time() - _EPOCH
+    rounded = int(-(-elapsed // interval) * interval)
+    if previous is not None and rounded <= previous:
+        return previous + random.randint(1, 3600)  # noqa: S311 - a cache buster, not a secret
+    return rounded
+
+
+def etag(handle: str, asked: str, offset: Offset, has_data: bool) -> str:
+    """Of a response without changes it never matches again."""
+    tag = f"{handle}:{asked}:{offset}"
+    return f'"{tag}"' if has_data else f'"{tag}:{time.monotonic_ns()}"'
+
+
+def matches(if_none_match: str | None, tag: str) -> bool:
+    if not if_none_match:
+        return False
+    wanted = {part.strip().removeprefix("W/").strip('"') for part in if_none_match.split(",")}
+    return tag.strip('"') in wanted

@@ -1,0 +1,81 @@
+"""The end of one shape's log, in memory: where it is, its newest pieces, and who waits for the next. No I/O.
+
+Readers see the log up to `end`, the last piece that ends a transaction. Pieces chain by their offsets; one that does
+not continue the chain empties the tail, and the reader goes to the stream.
+"""
+
+import asyncio
+from collections import deque
+
+from medley.contracts.offsets import SNAPSHOT_END, Offset
+from services.api.shape.store import Piece
+
+
+class Tail:
+    def __init__(self) -> None:
+        self.loaded = False
+        self.gone = False
+        self.end: Offset = SNAPSHOT_END
+        self.end_sequence = 0
+        self._tip: Offset = SNAPSHOT_END
+        self._pieces: deque[Piece] = deque()
+        self._next: asyncio.Future[None] | None = None
+        self.bodies: dict[tuple[Offset, bool], tuple[bytes, Offset, bool]] = {}
+        """Bodies built since the last change, by offset and liveness; shared by all who ask for the same."""
+        self.places: dict[Offset, int] = {}
+        """Where to read on in the stream after an offset that was served."""
+        self.parts: dict[int, int] = {0: 1}
+        """Where a part of the snapshot begins to be looked for in the stream."""
+        self.snapshots: dict[int, tuple[bytes, int]] = {}
+        """Small chunks of the snapshot, by their first part: (body, last part)."""
+
+    def load(self, last: Piece | None) -> None:
+        """Learn the log's end from the stream, unless the tail knows a later one."""
+        if last is not None and last.sequence > self.end_sequence and last.last and last.offset > self.end:
+            self._advance(last)
+            self._tip = max(self._tip, last.offset)
+        self.loaded = last is None or last.last or self.loaded
+
+    def append(self, piece: Piece) -> int:
+        """Take in a piece as it arrives; returns how many bytes it holds now (0: it was known)."""
+        if piece.offset <= self._tip:
+            return 0
+        if self._pieces and piece.after != self._tip:
+            self._pieces.clear()
+        self._pieces.append(piece)
+        self._tip = piece.offset
+        if piece.last:
+            self._advance(piece)
+            self.loaded = True
+        return len(piece.payload)
+
+    def _advance(self, piece: Piece) -> None:
+        self.end, self.end_sequence = piece.offset, piece.sequence
+        self.bodies.clear()
+        self.release()
+
+    def forget_oldest(self) -> int:
+        """Give back the memory of one piece; returns its bytes."""
+        return len(self._pieces.popleft().payload) if self._pieces else 0
+
+    def since(self, offset: Offset) -> list[Piece] | None:
+        """The visible pieces after `offset`; None when memory does not reach back to it."""
+        if not self._pieces or self._pieces[0].after > offset:
+            return None
+        return [piece for piece in self._pieces if offset < piece.offset <= self.end]
+
+    def leave(self) -> None:
+        """The shape is gone: everyone who waits is told at once."""
+        self.gone = True
+        self.release()
+
+    def release(self) -> None:
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
+        self._next = None
+
+    def changed(self) -> asyncio.Future[None]:
+        """Done at the next change of the tail; one future for all who wait. Shield it."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
