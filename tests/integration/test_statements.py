@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from medley.runtime import statements
-from tests.support import library
+from tests.support import migrated
 
 ROOT = Path(__file__).resolve().parents[2]
 # Not to be prepared: utility statements have no plan.
@@ -32,7 +32,7 @@ def _code(text: str) -> str:
 
 @pytest.fixture(scope="module")
 async def migrated(postgres_dsn: str, fresh_nats_url: str) -> str:
-    return await library.migrated(postgres_dsn, fresh_nats_url)
+    return await migrated.migrated(postgres_dsn, fresh_nats_url)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
