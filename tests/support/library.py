@@ -2,4 +2,6 @@
 Please write it again from your copy (Library, running_library, Follower, rows_of). My own helper is now in
 tests/support/migrated.py; I will not touch this path again."""
 
-raise ImportError("tests/support/library.py was overwritten by accident; its author please restore it (see its docstring)")
+raise ImportError(
+    "tests/support/library.py was overwritten by accident; its author please restore it (see its docstring)"
+)
