@@ -23,16 +23,15 @@ from medley.blobs.shelf import Shelf
 from medley.cli.embedded.ports import free_port
 from medley.runtime.errors import ConfigurationError, Transient, Unavailable
 from medley.runtime.settings import S3Settings
-from tests.support import migrated, servers
+from tests.support import servers
+from tests.support.migrated import migrated
 
 PATIENCE = BlobSettings(s3_connect_seconds=1, s3_read_seconds=10)
 
 
 @pytest_asyncio.fixture(scope="module")
 async def pool(postgres_dsn: str, fresh_nats_url: str) -> AsyncIterator[asyncpg.Pool]:
-    async with asyncpg.create_pool(
-        await migrated.migrated(postgres_dsn, fresh_nats_url), min_size=1, max_size=8
-    ) as made:
+    async with asyncpg.create_pool(await migrated(postgres_dsn, fresh_nats_url), min_size=1, max_size=8) as made:
         yield made
 
 

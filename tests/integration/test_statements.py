@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from medley.runtime import statements
-from tests.support import migrated
+from tests.support.migrated import migrated
 
 ROOT = Path(__file__).resolve().parents[2]
 # Not to be prepared: utility statements have no plan.
@@ -31,14 +31,14 @@ def _code(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def migrated(postgres_dsn: str, fresh_nats_url: str) -> str:
-    return await migrated.migrated(postgres_dsn, fresh_nats_url)
+async def library_dsn(postgres_dsn: str, fresh_nats_url: str) -> str:
+    return await migrated(postgres_dsn, fresh_nats_url)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-async def test_postgres_accepts_it(name: str, migrated: str) -> None:
+async def test_postgres_accepts_it(name: str, library_dsn: str) -> None:
     text = _code(STATEMENTS[name])
-    connection = await asyncpg.connect(migrated)
+    connection = await asyncpg.connect(library_dsn)
     try:
         if text.upper().startswith(UTILITY):
             async with connection.transaction():
