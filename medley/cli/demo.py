@@ -15,9 +15,11 @@ from medley.cli.output import LogFile
 from medley.cli.settings import CliSettings, environment, samples
 from medley.cli.stack import Stack
 from medley.cli.story import Story
+from medley.contracts.jobs import IngestJob
 from medley.runtime.errors import ConfigurationError
 
 _PLAIN_WIDTH = 120
+_NOT_MEDIA = {".md", ".py"}
 
 
 @click.command()
@@ -63,7 +65,7 @@ async def _run(stack: Stack, folder: Path, once: bool, console: Console) -> None
         async def ready(state: State) -> None:
             waiting.stop()
             # Listed in a thread: the folder may be large, or on a slow disk.
-            asked = await asyncio.to_thread(lambda: [jobs.job_for(path) for path in jobs.files([folder])])
+            asked = await asyncio.to_thread(_jobs, folder)
             console.print(f"medley is ready: {state['api']}", style="bold", highlight=False)
             console.print(f"putting {len(asked)} files into the library from {folder}", highlight=False)
             await Story(state["api"], state["nats"], console).tell(asked)
@@ -77,7 +79,12 @@ async def _run(stack: Stack, folder: Path, once: bool, console: Console) -> None
         finally:
             waiting.stop()
 
-    await with_signals(until, stack.kill)
+    await with_signals(until, lambda sentence: console.print(sentence, style="dim"), stack.kill)
+
+
+def _jobs(folder: Path) -> list[IngestJob]:
+    """One for each file, but for what the samples' makers wrote for people."""
+    return [jobs.job_for(path) for path in jobs.files([folder]) if path.suffix not in _NOT_MEDIA]
 
 
 def _next(state: State) -> str:

@@ -43,14 +43,19 @@ def stack_options(command: F) -> F:
     return command
 
 
-async def with_signals(run: Callable[[asyncio.Event], Awaitable[None]], hurry: Callable[[], None]) -> None:
+async def with_signals(
+    run: Callable[[asyncio.Event], Awaitable[None]], say: Callable[[str], None], hurry: Callable[[], None]
+) -> None:
     """`run(stop)`: the first SIGINT, SIGTERM or SIGHUP sets `stop`, every further one calls `hurry`."""
     stop = asyncio.Event()
 
     def asked() -> None:
         if stop.is_set():
+            say("killing everything")
             hurry()
-        stop.set()
+        else:
+            say("stopping in order; once more kills everything at once")
+            stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -58,8 +58,4 @@ async def _run(stack: Stack, screen: Screen) -> None:
     async def until(stop: asyncio.Event) -> None:
         await stack.run(stop, ready)
 
-    def hurry() -> None:
-        screen.say("medley", "killing everything")
-        stack.kill()
-
-    await with_signals(until, hurry)
+    await with_signals(until, lambda sentence: screen.say("medley", sentence), stack.kill)
