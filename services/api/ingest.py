@@ -75,19 +75,6 @@ _BODY = {
         "content": {"application/json": {"schema": {"type": "object", "title": "IngestJob", "example": _EXAMPLE}}},
     }
 }
-_NO_STORE)
-
-    return routes
-
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": IngestJob.model_json_schema(ref_template="#/components/schemas/{model}")}
-        },
-    }
-}
 _NO_STORE = {"cache-control": "no-store"}
 
 
