@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -12,6 +13,13 @@ from medley.runtime import logs
 from medley.runtime.errors import MedleyError
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The signal to stop came while the service was still starting."""
+
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -32,6 +40,8 @@ async def _supervised(service: str, main: Service) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         await main(stop)
+    except Stopped:
+        pass
     except MedleyError as error:
         log.error(f"{service} stopped", reason=str(error))
         return 1
@@ -40,6 +50,20 @@ async def _supervised(service: str, main: Service) -> int:
         return 1
     log.info(f"{service} stopped")
     return 0
+
+
+async def unless_stopped(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T:
+    """The result of a step of starting; raises Stopped, with the step cancelled, when the signal comes first."""
+    step = asyncio.ensure_future(starting)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if step.done():
+            return step.result()
+        raise Stopped
+    finally:
+        stopping.cancel()
+        step.cancel()
 
 
 async def until_stopped(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

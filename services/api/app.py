@@ -3,14 +3,19 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import asyncpg
 from fastapi import FastAPI
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from medley import __version__
+from medley.blobs.opening import open_blobs
 from medley.runtime import bus, gate, postgres
+from medley.runtime.process import unless_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings
+from services.api import blobs, ingest
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
 from services.api.shape.feed import Feeds
@@ -32,11 +37,34 @@ def dispatch(shapes: ShapeRoute, rest: FastAPI) -> Any:
                 return await shapes.shape(scope, send)
             if path == "/v1/health":
                 return await shapes.health(scope, send)
+            if not await shapes.admitted(scope, send):
+                return None
             scope = {**scope, "path": path, "raw_path": path.encode()}
         await rest(scope, receive, send)
         return None
 
     return application
+
+
+class Backends(NamedTuple):
+    """What the routes stand on."""
+
+    client: Client
+    js: JetStreamContext
+    pool: asyncpg.Pool
+
+
+async def _start(nats: NatsSettings, dsn: PostgresSettings) -> Backends:
+    """Through the gate, with the bus and a pool."""
+    client = await bus.connect(nats, "api")
+    js = client.jetstream()
+    try:
+        await gate.wait(js)
+        await bus.ensure(js)
+        return Backends(client, js, await postgres.open_pool(dsn, "medley-api"))
+    except BaseException:
+        await bus.close(client)
+        raise
 
 
 async def main(stop: asyncio.Event) -> None:
@@ -48,16 +76,16 @@ async def main(stop: asyncio.Event) -> None:
     async def connect(on_lost: Callable[[], None]) -> Client:
         return await bus.connect(nats, "api-feed", on_lost)
 
-    client = await bus.connect(nats, "api")
-    js = client.jetstream()
-    await gate.wait(js)
-    await bus.ensure(js)
-    pool = await postgres.open_pool(dsn, "medley-api")
+    client, js, pool = await unless_stopped(stop, _start(nats, dsn))
     feeds = Feeds()
     following = asyncio.create_task(feeds.run(connect, settings.tail_bytes, settings.open_seconds), name="feed")
-    rest = FastAPI(title="Medley", version=__version__)
+    shapes = ShapeRoute(feeds, settings)
     try:
-        await serve(dispatch(ShapeRoute(feeds, settings), rest), listening, stop)
+        with open_blobs(pool) as stored:
+            rest = FastAPI(title="Medley", version=__version__)
+            rest.include_router(blobs.router(stored.shelf))
+            rest.include_router(ingest.router(pool, js))
+            await serve(dispatch(shapes, rest), listening, stop, shapes.release)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -32,8 +32,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve(app: Any, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve until `stop`."""
+async def serve(app: Any, listening: socket.socket, stop: asyncio.Event, release: Callable[[], None]) -> None:
+    """Serve until `stop`; then `release` lets go of those who wait, and the rest may finish."""
     config = uvicorn.Config(
         app,
         loop="none",
@@ -53,4 +53,5 @@ async def serve(app: Any, listening: socket.socket, stop: asyncio.Event) -> None
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
+    release()
     await serving

@@ -16,18 +16,12 @@ import structlog
 from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
 from medley.runtime.errors import Transient
 from services.sync import publication, snapshot
-from services.sync.catalog import (
-    SQL,
-    Refused,
-    Table,
-    describe,
-    protocol_schema,
-    select_columns,
-)
+from services.sync.catalog import SQL, describe
 from services.sync.entries import Rotate
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
 from services.sync.settings import SyncSettings
+from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
 from services.sync.where import Equality, check_type, parse, quote_identifier
 

@@ -7,8 +7,9 @@ import asyncpg
 import structlog
 
 from medley.runtime.errors import ConfigurationError, Transient
-from services.sync.catalog import SQL, Refused, Table, describe
+from services.sync.catalog import SQL, describe
 from services.sync.settings import SyncSettings
+from services.sync.table import Refused, Table
 from services.sync.where import quote_identifier
 
 log = structlog.get_logger()

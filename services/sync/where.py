@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.sync.catalog import ColumnFacts, Refused
+from services.sync.table import ColumnFacts, Refused
 
 _TOKEN = re.compile(
     r"""\s*(?:

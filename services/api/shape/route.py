@@ -56,6 +56,20 @@ class ShapeRoute:
         answer = Response(status, orjson.dumps({"status": state}), headers)
         await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
 
+    async def admitted(self, scope: Scope, send: Send) -> bool:
+        """Whether a request for another route carries the secret; it is answered here when it does not."""
+        headers = dict(scope["headers"])
+        if scope["method"] == "OPTIONS" or self._allowed(scope["query_string"].decode("latin-1"), headers):
+            return True
+        answer = response.message(401, "Unauthorized - Invalid API secret")
+        await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
+        return False
+
+    def release(self) -> None:
+        """Answer everyone who waits for a change now: the process is about to stop."""
+        if self._feeds.current is not None:
+            self._feeds.current.close()
+
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes]) -> Response:
         method = scope["method"]
         if method == "OPTIONS":
