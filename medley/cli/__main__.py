@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from medley.cli import version
 from medley.cli.demo import demo
 from medley.cli.info import info
 from medley.cli.ingest import ingest
@@ -16,7 +17,7 @@ from medley.runtime.errors import MedleyError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="medley", message="medley %(version)s")
+@click.version_option(version.own(), message="medley %(version)s")
 def medley() -> None:
     """A self-hosted media library that syncs."""
 

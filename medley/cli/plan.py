@@ -1,12 +1,11 @@
 """What one stack consists of: which servers it starts, which it was given, and what the services are told."""
 
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from medley.cli import services
+from medley.cli import services, version
 from medley.cli.embedded import wheels
 from medley.cli.embedded.nats import Nats
 from medley.cli.embedded.ports import LOOPBACK, Ports, is_free
@@ -59,7 +58,7 @@ def make(home: Home, settings: CliSettings, environment: dict[str, str], wishes:
             f"port {wishes.port} on {LOOPBACK} is taken by another program; stop that, or choose another with --port"
         )
     plan.addresses = {"home": str(home.path), "api": f"http://{LOOPBACK}:{plan.port}"}
-    plan.versions = {"medley": metadata.version("medley"), "python": python_version()}
+    plan.versions = {"medley": version.own(), "python": python_version()}
     _postgres(plan, home, settings, keys, ports)
     _nats(plan, home, settings, keys, ports)
     _s3(plan, home, settings, keys, ports, wishes)
