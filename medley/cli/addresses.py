@@ -43,7 +43,11 @@ def http_client(url: str) -> httpx.AsyncClient:
 
 async def bus_client(url: str) -> Client:
     """A connection to the bus. Raises Unavailable."""
+
+    async def quiet(error: Exception) -> None:
+        """It reconnects by itself; a traceback on the screen helps nobody."""
+
     try:
-        return await nats.connect(url.split(","), name="medley-cli", allow_reconnect=True, connect_timeout=3)
+        return await nats.connect(url.split(","), name="medley-cli", connect_timeout=3, error_cb=quiet)
     except (OSError, NatsError, TimeoutError) as error:
         raise Unavailable(f"no NATS server at {shown([url])} ({error!r}); start it, or correct --nats") from error

@@ -4,7 +4,7 @@ lock         held (flock) while a stack runs; the kernel lets go of it however t
 keys.json    passwords and keys, made once (0600)
 ports.json   the ports of last time
 state.json   addresses and pids of the running stack (0600); removed by an orderly stop
-postgres/ nats/ s3/   data · inbox/ a folder from which files may be ingested · logs/
+postgres/ nats/ s3/   data · inbox/ a folder from which files may be ingested · logs/ · spool/
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Home:
         """Make the folder and hold it. Raises InUse, and ConfigurationError when it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("inbox", "logs"):
+            for name in ("inbox", "logs", "spool"):
                 (self / name).mkdir(exist_ok=True)
             file = (self / "lock").open("a")
         except OSError as error:

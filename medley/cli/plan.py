@@ -115,6 +115,8 @@ def _environment(
     """Ours, with the addresses; what the person set for a service passes through."""
     allowed = services.allowed_folders(wishes.allow, settings.ingest_allowed_folders, home / "inbox")
     env = {
+        "INGEST_SPOOL_DIR": str(home / "spool"),
+        "INGEST_STOP_SECONDS": "5",  # below the grace that a service gets
         **environment,
         "POSTGRES_DSN": plan.addresses["postgres"],
         "NATS_URL": plan.addresses["nats"],
