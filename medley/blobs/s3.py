@@ -7,12 +7,13 @@ connections, timeouts, 5xx, and also wrong keys, which an operator corrects whil
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from minio import Minio
@@ -35,6 +36,7 @@ _REFUSED = {
     "KeyTooLongError",
     "MethodNotAllowed",
 }
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _THREADS = 32
 
 
@@ -52,6 +54,21 @@ def _translated(error: Exception, what: str) -> MedleyError:
     return Unavailable(f"S3 failed for {what}: {error!r}")
 
 
+def _client(address: SplitResult, settings: S3Settings, limits: BlobSettings) -> Minio:
+    return Minio(
+        address.netloc,
+        access_key=settings.access_key or None,
+        secret_key=settings.secret_key.get_secret_value() or None,
+        secure=address.scheme == "https",
+        region=settings.region,
+        http_client=urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=limits.s3_connect_seconds, read=limits.s3_read_seconds),
+            maxsize=_THREADS,
+            retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=[502, 503, 504]),
+        ),
+    )
+
+
 class S3:
     """One S3 endpoint. Opening it contacts nobody."""
 
@@ -61,20 +78,13 @@ class S3:
             raise ConfigurationError(
                 f"found S3_ENDPOINT={settings.endpoint!r}, needed http://host:port or https://host:port"
             )
+        if not _BUCKET.fullmatch(settings.bucket):
+            raise ConfigurationError(f"found S3_BUCKET={settings.bucket!r}, needed 3 to 63 of a-z, 0-9, '.' and '-'")
+        if bool(settings.access_key) != bool(settings.secret_key.get_secret_value()):
+            raise ConfigurationError("found one of S3_ACCESS_KEY and S3_SECRET_KEY, needed both, or neither")
         self.bucket = settings.bucket
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
-        self._client = Minio(
-            address.netloc,
-            access_key=settings.access_key or None,
-            secret_key=settings.secret_key.get_secret_value() or None,
-            secure=address.scheme == "https",
-            region=settings.region,
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=limits.s3_connect_seconds, read=limits.s3_read_seconds),
-                maxsize=_THREADS,
-                retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=[502, 503, 504]),
-            ),
-        )
+        self._client = _client(address, settings, limits)
 
     async def put(self, key: str, path: Path, size: int) -> None:
         """The file's bytes under `key` of our bucket. An attempt that failed may still land later."""

@@ -103,7 +103,7 @@ async def _consume(stack: AsyncExitStack, settings: Settings, jobs: Jobs, js: Je
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
         graceful_timeout=ingest.stop_seconds or None,
-        logger=logging.getLogger("faststream"),
+        logger=logging.getLogger("ingest.bus"),
         log_level=logging.DEBUG,
     )
 

@@ -58,15 +58,15 @@ class Sources:
         return Opened(size, Path(source.path).name, source.path, _file_pieces(file, source.path))
 
     def _inline(self, source: InlineSource) -> Opened:
-        if len(source.data) > (self._inline_limit + 2) // 3 * 4:
-            raise Refused(
-                f"inline data is longer than {self._inline_limit} bytes (INGEST_INLINE_JOB_BYTES); "
-                "use a path or an object for larger files"
-            )
         try:
             data = base64.b64decode(source.data, validate=True)
         except (binascii.Error, ValueError) as error:
             raise Refused(f"inline data is not base64: {error}") from error
+        if len(data) > self._inline_limit:
+            raise Refused(
+                f"found {len(data)} bytes of inline data, at most {self._inline_limit} are taken "
+                "(INGEST_INLINE_JOB_BYTES); use a path or an object for larger files"
+            )
         return Opened(len(data), None, None, _one_piece(data))
 
     async def _object(self, source: ObjectSource) -> Opened:

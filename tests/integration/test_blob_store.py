@@ -304,3 +304,12 @@ async def test_a_blob_that_moves_is_followed(tmp_path: Path, pool: asyncpg.Pool,
 def test_an_endpoint_that_is_no_address_is_said(endpoint: str) -> None:
     with pytest.raises(ConfigurationError, match="S3_ENDPOINT"):
         S3(S3Settings.model_validate({"endpoint": endpoint}), PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [({"bucket": "No_Bucket"}, "S3_BUCKET"), ({"bucket": "ab"}, "S3_BUCKET"), ({"access_key": "a"}, "S3_SECRET_KEY")],
+)
+def test_settings_that_cannot_work_are_said_at_start(changed: dict[str, str], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names):
+        S3(S3Settings.model_validate({"endpoint": "http://127.0.0.1:9"} | changed), PATIENCE)

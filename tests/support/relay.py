@@ -1,0 +1,57 @@
+"""A relay in front of a real server: it can refuse, and it can stop moving bytes, as a network does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+class Relay:
+    """`open` False: connections are cut. `moving` unset: connections stand, and nothing gets through."""
+
+    def __init__(self, target: str) -> None:
+        self._host, self._port = urlsplit(target).hostname or "", urlsplit(target).port or 0
+        self.open = True
+        self.moving = asyncio.Event()
+        self.moving.set()
+        self.held = asyncio.Event()  # bytes have arrived that may not pass
+        self.url = ""
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        self.open = False
+        for writer in self._writers:
+            writer.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.open:
+            writer.close()
+            return
+        self._writers.add(writer)
+        with suppress(OSError):
+            there = await asyncio.open_connection(self._host, self._port)
+            self._writers.add(there[1])
+            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if not self.moving.is_set():
+                    self.held.set()
+                    await self.moving.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def relay(target: str) -> AsyncIterator[Relay]:
+    made = Relay(target)
+    server = await asyncio.start_server(made._accept, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield made
+    finally:
+        made.moving.set()
+        made.cut()
+        server.close()
