@@ -9,7 +9,6 @@ from medley.cli.demo import demo
 from medley.cli.info import info
 from medley.cli.ingest import ingest
 from medley.cli.migrate import migrate
-from medley.cli.options import leave_quietly
 from medley.cli.status import status
 from medley.cli.tail import tail
 from medley.cli.up import up
@@ -32,9 +31,6 @@ def main() -> None:
         medley(standalone_mode=True)
     except MedleyError as error:
         click.echo(f"medley: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:
-        leave_quietly()
         sys.exit(1)
 
 

@@ -16,8 +16,14 @@ def describe(table: str, row: Row) -> str:
     """One row for people, safe to print as markup."""
     if table == "songs":
         names = " · ".join(str(row[column]) for column in ("artist", "album") if row.get(column))
-        return f"[bold]{escape(row['title'] or '')}[/bold]  {escape(names)}  {length(row.get('seconds'))}"
-    return f"{escape(row['mime'] or '')}  {size(row['size'])}  {(row['sha256'] or '')[:12]}…  {row['placement']}"
+        return f"[green]song[/]  [bold]{escape(row['title'] or '')}[/]  {escape(names)}  {length(row.get('seconds'))}"
+    digest = (row["sha256"] or "")[:12]
+    return f"[cyan]blob[/]  {escape(row['mime'] or '')}  {size(row['size'])}  {digest}…  {place(row)}"
+
+
+def place(row: Row) -> str:
+    """Where a blob's bytes are kept."""
+    return "S3" if row["placement"] == "s3" else "Postgres"
 
 
 def length(seconds: str | None) -> str:
@@ -54,12 +60,15 @@ def show(console: Console, songs: Copy, blobs: Copy, outcomes: Outcomes, took: f
     rows = sorted(songs.rows.values(), key=lambda row: (row["artist"] or "", row["album"] or "", row["title"] or ""))
     console.print(_table("songs", ("title", "artist", "album", "length"), [_song(row) for row in rows]))
     rows = sorted(blobs.rows.values(), key=lambda row: (row["mime"] or "", row["sha256"] or ""))
+    console.print()
     console.print(_table("blobs", ("type", "size", "sha256", "kept in"), [_blob(row) for row in rows]))
     failed = outcomes.failed()
     if failed:
+        console.print()
         reasons = [(outcomes.jobs[job].filename or "", row["error"] or "") for job, row in failed.items()]
         console.print(_table("failed jobs", ("file", "why"), reasons))
     count = len(outcomes.jobs)
+    console.print()
     console.print(
         f"{count} jobs in {took:.1f} s: {count - len(failed)} done, {len(failed)} failed; "
         f"{len(blobs.rows)} blobs and {len(songs.rows)} songs in the library",
@@ -81,5 +90,4 @@ def _song(row: Row) -> tuple[str, ...]:
 
 
 def _blob(row: Row) -> tuple[str, ...]:
-    kept = "S3" if row["placement"] == "s3" else "Postgres"
-    return row["mime"] or "", size(row["size"]), f"{(row['sha256'] or '')[:16]}…", kept
+    return row["mime"] or "", size(row["size"]), f"{(row['sha256'] or '')[:16]}…", place(row)

@@ -1,7 +1,6 @@
 """Options that several commands share, and how a command runs a coroutine until a signal."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -59,11 +58,7 @@ async def with_signals(
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked)
+        # nohup: whoever made us deaf to a hangup meant it. (A shell does it to SIGINT of every background job.)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, asked)
     await run(stop)
-
-
-def leave_quietly() -> None:
-    """Nobody reads our output any more (`medley tail … | head`): let Python not complain about it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)

@@ -78,7 +78,8 @@ class Story:
             return
         committed = await self._commit_time(headers["lsn"])
         age = f"{(arrived - committed).total_seconds() * 1000:7.1f} ms" if committed else "         ?"
-        self.console.print(f"{age} after commit  {table:<11}  {library.describe(table, message['value'])}")
+        line = f"{age} after commit  {library.describe(table, message['value'])}"
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     async def _commit_time(self, lsn: str) -> datetime | None:
         """Of this transaction; its topic may be a moment behind its shape."""

@@ -28,7 +28,7 @@ def test_a_killed_child_comes_back(stack: stacks.Up, allowed: Path, name: str) -
 
 
 def test_a_child_that_keeps_dying_ends_the_stack(tmp_path: Path) -> None:
-    with stacks.up(tmp_path / "home", "--no-s3", SYNC_SLOT="Not A Slot") as broken:
+    with stacks.up(tmp_path / "home", "--no-s3", env={"SYNC_SLOT": "Not A Slot"}) as broken:
         assert broken.process.wait(stacks.DEADLINE) == 1
     said = broken.log.read_text()
     assert "sync ended with exit code 1" in said and "giving up" in said

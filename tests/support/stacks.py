@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,7 +102,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @contextmanager
-def up(home: Path, *arguments: str | Path, port: int = 0, **env: str) -> Iterator[Up]:
+def up(home: Path, *arguments: str | Path, port: int = 0, env: Mapping[str, str] | None = None) -> Iterator[Up]:
     """Start it; end it when the block ends, and nothing of it may be left then."""
     log = home.parent / f"{home.name}.log"
     with log.open("ab") as output:
@@ -111,7 +111,7 @@ def up(home: Path, *arguments: str | Path, port: int = 0, **env: str) -> Iterato
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**environment(), **env},
+            env={**environment(), **(env or {})},
         )
     stack = Up(process, home, log)
     try:

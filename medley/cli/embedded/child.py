@@ -21,7 +21,8 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start. `stop` asks it to end, within `grace` seconds; `orphaned` is what the kernel sends when we die."""
+    """What to start. `stop` asks it to end, within `grace` seconds; `orphaned` is what the kernel sends when we die;
+    `litter` are files outside its folder that it forgets."""
 
     name: str
     argv: tuple[str, ...]
@@ -31,6 +32,7 @@ class Program:
     stop: signal.Signals = signal.SIGTERM
     orphaned: signal.Signals = signal.SIGKILL
     grace: float = 6
+    litter: tuple[Path, ...] = ()
 
 
 class Child:
@@ -74,6 +76,8 @@ class Child:
                 await asyncio.wait_for(self.process.wait(), self.program.grace)
         self.kill(tree)
         await self.process.wait()
+        for path in self.program.litter:
+            path.unlink(missing_ok=True)
 
     def kill(self, tree: list[psutil.Process] | None = None) -> None:
         """Kill it at once, and `tree` (by default everything that it started)."""

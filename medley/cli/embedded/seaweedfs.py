@@ -11,6 +11,7 @@ from medley.cli.embedded.ports import LOOPBACK, Ports
 from medley.cli.embedded.server import poll
 
 BUCKET = "medley"
+_SOCKETS = Path("/tmp")  # noqa: S108 - where it puts them, whatever TMPDIR says
 _PARTS = ("master", "volume", "filer", "s3", "admin")
 
 
@@ -46,6 +47,9 @@ class SeaweedFS:
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
             "volume.preStopSeconds": "0",
+            # Relative to the working folder: the path of a socket may not be long. Unset, they would litter /tmp.
+            "filer.localSocket": "filer.sock",
+            "s3.localSocket": "s3.sock",
         }
         for part, (http, grpc) in self.ports.items():
             options |= {f"{part}.port": str(http), f"{part}.port.grpc": str(grpc)}
@@ -61,6 +65,7 @@ class SeaweedFS:
             },
             cwd=self.folder,
             orphaned=SIGTERM,
+            litter=tuple(_SOCKETS / f"seaweedfs-{part}-grpc-{grpc}.sock" for part, (_, grpc) in self.ports.items()),
         )
 
     async def ready(self) -> None:
