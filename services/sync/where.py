@@ -107,7 +107,7 @@ def _tokens(text: str) -> list[Token]:
     while place < len(stripped):
         match = _TOKEN.match(stripped, place)
         if match is None or match.lastgroup is None:
-            raise _unsupported(text, place)
+            raise _unsupported(text, len(stripped) - len(stripped[place:].lstrip()))
         tokens.append((match.lastgroup, match.group(match.lastgroup), match.start(match.lastgroup)))
         place = match.end()
     return tokens

@@ -1,0 +1,139 @@
+"""Messages of CHANGES, the pending log, visibility, confirmation, and COPY's text: the small decisions of sync."""
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medley.contracts.offsets import Offset
+from services.sync.capture import Confirmation
+from services.sync.changes import Assembler, Message, parse_message_id
+from services.sync.entries import Entry
+from services.sync.pgoutput import Begin, Commit, Delete, Insert, Relation, Truncate
+from services.sync.shape_log import Pending, messages
+from services.sync.snapshot import fields
+from services.sync.visibility import Snapshot
+
+SONGS = Relation(1, "public", "songs", (("id", 23, -1),))
+BLOBS = Relation(2, "public", "blobs", (("id", 23, -1),))
+
+
+def assemble(limit: int, *changes: Insert | Delete | Truncate, lsn: int = 500) -> list[Message]:
+    assembler = Assembler(limit)
+    assembler.begin(Begin(lsn, 1_700_000_000_000_000, 77))
+    made = [message for change in changes for message in assembler.change(change)]
+    return made + assembler.commit(Commit(lsn, lsn + 8))
+
+
+def insert(relation: Relation, id: int) -> Insert:
+    return Insert(relation, {"id": str(id)})
+
+
+def test_one_message_for_each_table_run_and_the_last_says_so() -> None:
+    made = assemble(10_000, insert(SONGS, 1), insert(SONGS, 2), insert(BLOBS, 1), insert(SONGS, 3))
+    assert [message.subject for message in made] == [
+        "changes.public.songs",
+        "changes.public.blobs",
+        "changes.public.songs",
+    ]
+    assert [message.headers["Medley-Last"] for message in made] == ["false", "false", "true"]
+    assert [message.headers["Medley-Position"] for message in made] == ["0", "2", "3"]
+    assert [message.headers["Nats-Msg-Id"] for message in made] == ["500:0", "500:1", "500:2"]
+    body = orjson.loads(made[0].payload)
+    assert (body["lsn"], body["xid"], body["table"]) == ("500", 77, "songs")
+    assert body["changes"] == [
+        {"op": "insert", "position": 0, "new": {"id": "1"}},
+        {"op": "insert", "position": 1, "new": {"id": "2"}},
+    ]
+
+
+def test_a_large_transaction_is_split_the_same_way_each_time() -> None:
+    changes = [insert(SONGS, number) for number in range(1000)]
+    made = assemble(2_000, *changes)
+    assert len(made) > 10
+    assert all(len(message.payload) < 2_500 for message in made)
+    assert [m.payload for m in made] == [m.payload for m in assemble(2_000, *changes)]
+    positions = [change["position"] for message in made for change in orjson.loads(message.payload)["changes"]]
+    assert positions == list(range(1000))
+
+
+def test_a_truncate_names_every_table() -> None:
+    made = assemble(10_000, Truncate((SONGS, BLOBS)))
+    assert [orjson.loads(message.payload)["changes"][0]["op"] for message in made] == ["truncate", "truncate"]
+
+
+def test_an_empty_transaction_gives_no_message() -> None:
+    assert assemble(10_000) == []
+
+
+def test_message_ids_compare_in_the_order_of_the_stream() -> None:
+    assert parse_message_id("9:2") < parse_message_id("9:10") < parse_message_id("10:0")
+
+
+def entry(tx: int, op: int, body: bytes = b'{"headers":{}}') -> Entry:
+    return Entry(Offset(tx, op), b'{"k":1,"headers":{"o":1}}' if body == b"" else body)
+
+
+def test_what_the_log_holds_is_not_taken_in_again() -> None:
+    pending = Pending(after=Offset(10, 4))
+    assert not pending.add([entry(10, 2), entry(10, 4)])
+    assert pending.add([entry(10, 5), entry(11, 0)])
+    pending.transaction_ends()
+    taken, whole = pending.take()
+    assert ([e.offset for e in taken], whole) == ([(10, 5), (11, 0)], True)
+
+
+def test_inside_a_transaction_the_newest_entry_stays_behind() -> None:
+    pending = Pending()
+    pending.add([entry(10, 0, b""), entry(10, 2, b"")])
+    taken, whole = pending.take()
+    assert ([e.offset.op for e in taken], whole) == ([0], False)
+    pending.transaction_ends()
+    taken, whole = pending.take()
+    assert ([e.offset.op for e in taken], whole) == ([2], True)
+    assert b'"last":true' in taken[0].body
+
+
+def test_a_large_append_is_split_and_nothing_is_left_out() -> None:
+    entries = [entry(1, op, b"x" * 300) for op in range(10)]
+    runs = list(messages(entries, limit=1000))
+    assert [e for run in runs for e in run] == entries
+    assert all(len(run) <= 3 for run in runs)
+
+
+def test_visibility() -> None:
+    seen = Snapshot.parse("100:110:103,105")
+    assert [xid for xid in range(98, 113) if not seen.sees(xid)] == [103, 105, 110, 111, 112]
+
+
+def test_visibility_around_the_end_of_the_32_bits() -> None:
+    wrap = 1 << 32
+    seen = Snapshot(wrap * 5 - 2, wrap * 5 + 3, (wrap * 5 - 1, wrap * 5 + 1))
+    stream = [(wrap * 5 + delta) & (wrap - 1) for delta in (-3, -2, -1, 0, 1, 2, 3)]
+    assert [seen.sees(xid) for xid in stream] == [True, True, False, True, False, True, False]
+
+
+@given(
+    xmax=st.integers(min_value=1 << 31, max_value=1 << 45),
+    back=st.integers(min_value=-1000, max_value=(1 << 31) - 1001),
+)
+def test_a_32_bit_id_is_lifted_to_the_right_epoch(xmax: int, back: int) -> None:
+    whole = xmax - 1 - back
+    assert Snapshot(xmax, xmax, ()).sees(whole & ((1 << 32) - 1)) == (whole < xmax)
+
+
+def test_an_lsn_is_confirmed_once_it_is_old_enough() -> None:
+    confirmation = Confirmation(delay=2)
+    confirmation.acked(100, now=10.0)
+    confirmation.acked(200, now=11.0)
+    assert [confirmation.due(now) for now in (11.0, 12.0, 12.5, 13.0, 99.0)] == [0, 100, 100, 200, 200]
+
+
+def copied(values: list[str | None]) -> str:
+    """COPY's text format, from the documentation: what Postgres would write."""
+    escapes = {"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+    return "\t".join("\\N" if v is None else "".join(escapes.get(c, c) for c in v) for v in values)
+
+
+@given(st.lists(st.none() | st.text(st.sampled_from("\\\\\\Nntbx\t\n\r\b\f\v ü'\"")), min_size=1))
+def test_copy_is_read_as_it_was_written(values: list[str | None]) -> None:
+    assert fields(copied(values)) == values
