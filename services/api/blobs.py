@@ -67,7 +67,8 @@ class _Pieces(StreamingResponse):
 def router(shelf: Shelf) -> APIRouter:
     routes = APIRouter(tags=["blobs"])
 
-    @routes.api_route("/v1/blobs/{sha256}", methods=["GET", "HEAD"], response_class=Response)
+    @routes.head("/v1/blobs/{sha256}", include_in_schema=False)
+    @routes.get("/v1/blobs/{sha256}", response_class=Response)
     async def blob(sha256: str, request: Request) -> Response:
         """The bytes of a blob, by the sha256 of them."""
         if not _DIGEST.fullmatch(sha256):

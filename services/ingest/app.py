@@ -118,7 +118,7 @@ async def _consume(stack: AsyncExitStack, settings: Settings, jobs: Jobs, js: Je
             subjects.INGEST_ANY,
             durable=CONSUMER,
             stream=JStream(INGEST.name, declare=False),
-            pull_sub=PullSub(batch_size=1),
+            pull_sub=PullSub(batch_size=1, timeout=2),  # a request that a restarted bus forgot is made again
             config=_consumer(ingest),
             ack_policy=AckPolicy.MANUAL,
             decoder=undecoded,
