@@ -85,3 +85,16 @@ async def test_many_jobs_shared_by_two_workers(queue: Queue, run_worker: Worker)
         await queue.empty()
     assert {(row["state"], row["attempts"]) for row in rows} == {("done", 1)}
     assert await queue.count("media_blobs") == 100
+
+
+async def test_of_many_who_bring_a_deleted_song_back_one_does(queue: Queue, run_worker: Worker) -> None:
+    async with run_worker():
+        await queue.ended(await queue.publish(inline(MP3), filename="a.mp3"))
+    for _ in range(3):
+        await queue.pool.execute("DELETE FROM songs")
+        jobs = [await queue.publish(inline(MP3), filename="a.mp3") for _ in range(24)]  # they wait for the workers
+        async with run_worker(concurrency=12), run_worker(concurrency=12):
+            rows = await asyncio.gather(*(queue.ended(job) for job in jobs))
+            await queue.empty()
+        assert len({row["song_id"] for row in rows}) == 1
+        assert await _counts(queue) == (1, 1)
