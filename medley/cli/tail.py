@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import select
 import sys
+from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,14 +46,27 @@ def tail(
     found = addresses.find(home, api_url, nats_url)
     try:
         if topic is not None:
-            asyncio.run(_topic(found, topic))
+            asyncio.run(_while_read(_topic(found, topic)))
         elif table is not None:
             names = columns.split(",") if columns else None
-            asyncio.run(_shape(found, table, where, params, names, once, as_json))
+            asyncio.run(_while_read(_shape(found, table, where, params, names, once, as_json)))
     except KeyboardInterrupt:
         sys.exit(130)
     except ShapeRefused as refused:
         raise Permanent(f"the API refuses this: {refused}") from refused
+
+
+async def _while_read(work: Coroutine[Any, Any, None]) -> None:
+    """Until it is done, or nobody reads our output any more: `medley tail songs | head` ends although no row comes."""
+    task = asyncio.ensure_future(work)
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors only: the other end of a pipe is closed
+    while not task.done():
+        await asyncio.wait({task}, timeout=0.5)
+        if any(events & select.POLLERR for _, events in poll.poll(0)):
+            task.cancel()
+            return
+    task.result()
 
 
 async def _topic(found: addresses.Addresses, topic: str) -> None:
