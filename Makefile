@@ -21,7 +21,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	else \
 	  echo "installing the locked packages into .venv (once)" \
 	  && { [ -x $(PY) ] || "$(PYTHON)" -m venv .venv; } \
-	  && $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock \
+	  && $(PY) -m pip install -q --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock \
 	  && $(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
 	fi
 	@touch $@
