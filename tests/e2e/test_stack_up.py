@@ -34,13 +34,7 @@ def test_info_says_where_everything_is(stack: stacks.Up) -> None:
 
 
 def test_nothing_listens_but_on_loopback(stack: stacks.Up) -> None:
-    addresses = {
-        connection.laddr.ip
-        for process in stack.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert addresses == {"127.0.0.1"}
+    assert stacks.listening(stack.processes()) == {"127.0.0.1"}
 
 
 def test_secrets_are_closed_to_others(stack: stacks.Up) -> None:

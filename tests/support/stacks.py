@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,7 +98,22 @@ def is_active(api: str) -> bool:
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run; a zombie does not."""
-    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses on which any of them listens; one that ends meanwhile (a session of Postgres) listens on none."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            listened = process.net_connections("inet")
+            found |= {each.laddr.ip for each in listened if each.status == psutil.CONN_LISTEN}
+    return found
 
 
 @contextmanager
