@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
 import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from medley.cli.home import Home
 from medley.cli.settings import CliSettings
-from medley.client.http import LIVE_DEADLINE
 from medley.runtime.bus import shown
 from medley.runtime.errors import Unavailable
 
@@ -33,12 +30,6 @@ def find(home: Path, api: str | None = None, bus: str | None = None) -> Addresse
         api, bus = api or state["api"], bus or state["nats"]
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
     return Addresses(api, bus, secret)
-
-
-def http_client(url: str) -> httpx.AsyncClient:
-    """A client for long polls; a proxy from the environment is not asked for what is on this machine."""
-    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-    return httpx.AsyncClient(timeout=httpx.Timeout(LIVE_DEADLINE, connect=5), trust_env=not local)
 
 
 async def bus_client(url: str) -> Client:

@@ -25,5 +25,7 @@ def info(home: Path, as_json: bool) -> None:
     for name, value in shown.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {each}" for key, each in value.items() if each is not None)
+        elif isinstance(value, list):
+            value = ", ".join(value)
         if value is not None:
             click.echo(f"{name:<14} {value}")

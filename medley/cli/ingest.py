@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from medley.cli import addresses, jobs
+from medley.cli.lending import Inbox
 from medley.cli.options import api_option, home_option, json_option, nats_option
-from medley.client.http import follow
+from medley.client.http import follow, http_client
 from medley.runtime import bus
 
 
@@ -30,20 +31,24 @@ def ingest(
 ) -> None:
     """Put files into the library.
 
-    Each file becomes a job that names its path; a worker opens it, so it must lie below one of the worker's allowed
-    folders (`medley up --allow DIR`, INGEST_ALLOWED_FOLDERS). Exit code 1 when any job failed.
+    Each file becomes a job that names its path, and a worker opens it. A file outside of the folders that workers may
+    open (`medley up --allow DIR`) is lent to those of the running home; workers elsewhere must be allowed its folder
+    (INGEST_ALLOWED_FOLDERS). Exit code 1 when any job failed.
     """
-    asked = [jobs.job_for(path) for path in jobs.files(paths)]
-    outcomes = jobs.Outcomes()
+    where = addresses.find(home, api_url, nats_url)
+    inbox = None if api_url or nats_url else Inbox.of(home)
+    outcomes = jobs.Outcomes(lender=inbox)
+    files = list(jobs.files(paths))
+    asked = [jobs.job_for(path, inbox) for path in files]
     outcomes.expect(asked)
     console = Console(stderr=as_json)
     try:
-        asyncio.run(_run(addresses.find(home, api_url, nats_url), outcomes, console, wait=not no_wait))
+        asyncio.run(_run(where, outcomes, console, wait=not no_wait))
     except KeyboardInterrupt:
         left = len(asked) - len(outcomes.ended())
         click.echo(f"stopped watching; {left} of {len(asked)} jobs go on without us", err=True)
         sys.exit(130)
-    _report(outcomes, console, as_json)
+    _report(outcomes, files, console, as_json)
     sys.exit(1 if outcomes.failed() else 0)
 
 
@@ -61,7 +66,7 @@ async def _follow(where: addresses.Addresses, outcomes: jobs.Outcomes, console: 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("ingesting", total=len(outcomes.jobs))
-        async with addresses.http_client(where.api) as http:
+        async with http_client(where.api) as http:
             messages = follow(where.api, jobs.TABLE, columns=jobs.COLUMNS, secret=where.secret, client=http)
             async for batch in messages:
                 outcomes.apply(batch)
@@ -70,15 +75,15 @@ async def _follow(where: addresses.Addresses, outcomes: jobs.Outcomes, console: 
                     return
 
 
-def _report(outcomes: jobs.Outcomes, console: Console, as_json: bool) -> None:
+def _report(outcomes: jobs.Outcomes, files: list[Path], console: Console, as_json: bool) -> None:
     rows = outcomes.rows()
     listed = [
         {
             "job_id": job_id,
-            "file": getattr(job.source, "path", None),
+            "file": str(path),
             **{name: rows.get(job_id, {}).get(name) for name in ("state", "error", "blob_id", "song_id")},
         }
-        for job_id, job in outcomes.jobs.items()
+        for job_id, path in zip(outcomes.jobs, files, strict=True)
     ]
     if as_json:
         click.echo(json.dumps(listed, indent=1))

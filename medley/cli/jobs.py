@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
+from medley.cli.lending import Inbox
 from medley.client.http import Message
 from medley.client.materialise import Copy, Row
 from medley.contracts import headers, subjects
@@ -31,8 +33,8 @@ def files(paths: Iterable[Path]) -> Iterator[Path]:
             yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
 
 
-def job_for(path: Path) -> IngestJob:
-    """A job whose source is the path: the worker opens it, so it must lie below an allowed folder.
+def job_for(path: Path, inbox: Inbox | None = None) -> IngestJob:
+    """A job whose source is the path, or where the inbox lends it to workers who may not open that.
 
     Raises Permanent for a name that is not text: a job is JSON.
     """
@@ -40,7 +42,10 @@ def job_for(path: Path) -> IngestJob:
         str(path).encode()
     except UnicodeEncodeError:
         raise Permanent(f"{str(path)!r} has a name that is not UTF-8; rename it") from None
-    return IngestJob(source=PathSource(kind="path", path=str(path)), filename=path.name, client_id="medley-cli")
+    job_id = uuid4()
+    named = inbox.path_for(path, job_id) if inbox else path
+    source = PathSource(kind="path", path=str(named))
+    return IngestJob(job_id=job_id, source=source, filename=path.name, client_id="medley-cli")
 
 
 async def publish(js: JetStreamContext, jobs: list[IngestJob]) -> None:
@@ -66,12 +71,15 @@ class Outcomes:
 
     jobs: dict[str, IngestJob] = field(default_factory=dict)
     copy: Copy = field(default_factory=Copy)
+    lender: Inbox | None = None
 
     def expect(self, jobs: list[IngestJob]) -> None:
         self.jobs |= {str(job.job_id): job for job in jobs}
 
     def apply(self, messages: list[Message]) -> None:
         self.copy.apply(messages)
+        if self.lender is not None:
+            self.lender.take_back(self.ended())
 
     def rows(self) -> dict[str, Row]:
         """The rows of our jobs, by job id."""

@@ -1,5 +1,6 @@
 """What one stack consists of: which servers it starts, which it was given, and what the services are told."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from platform import python_version
@@ -36,6 +37,7 @@ class Plan:
     versions: dict[str, str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    allowed: list[str] = field(default_factory=list)
     port: int = 0
 
     def migrator(self) -> services.Service:
@@ -114,6 +116,7 @@ def _environment(
 ) -> dict[str, str]:
     """Ours, with the addresses; what the person set for a service passes through."""
     allowed = services.allowed_folders(wishes.allow, settings.ingest_allowed_folders, home / "inbox")
+    plan.allowed = allowed.split(os.pathsep)
     env = {
         "INGEST_SPOOL_DIR": str(home / "spool"),
         "INGEST_STOP_SECONDS": "5",  # below the grace that a service gets

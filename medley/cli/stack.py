@@ -41,6 +41,7 @@ class Stack:
         }
         return {
             **self.plan.addresses,
+            "allowed": self.plan.allowed,
             "ready": self._ready,
             "pids": {name: child.pid for name, child in alive.items() if name != "migrator"},
             "versions": self.plan.versions,

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from rich.console import Console
 
 from medley.cli import addresses, jobs, library
-from medley.client.http import Message, follow
+from medley.client.http import Message, follow, http_client
 from medley.client.materialise import Copy
 from medley.contracts.jobs import IngestJob
 from medley.runtime import bus
@@ -41,7 +41,7 @@ class Story:
     async def tell(self, asked: list[IngestJob]) -> None:
         """From the first job to the table."""
         client = await addresses.bus_client(self.nats)
-        async with addresses.http_client(self.api) as http, asyncio.TaskGroup() as group:
+        async with http_client(self.api) as http, asyncio.TaskGroup() as group:
             await client.subscribe("changes.public.>", cb=self._note_commit)
             followers = [group.create_task(self._follow(http, table)) for table in (*SHOWN, jobs.TABLE)]
             await self._until(self._live)

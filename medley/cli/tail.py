@@ -13,7 +13,7 @@ import click
 
 from medley.cli import addresses
 from medley.cli.options import api_option, home_option, json_option, nats_option
-from medley.client.http import Message, ShapeRefused, follow
+from medley.client.http import Message, ShapeRefused, follow, http_client
 from medley.runtime.errors import Permanent
 
 
@@ -85,7 +85,7 @@ async def _shape(
     once: bool,
     as_json: bool,
 ) -> None:
-    async with addresses.http_client(found.api) as http:
+    async with http_client(found.api) as http:
         messages = follow(
             found.api, table, where=where, params=params, columns=columns, secret=found.secret, client=http
         )

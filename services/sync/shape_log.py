@@ -5,6 +5,7 @@ transaction, and readers do not look past the last message that is: so a transac
 also when it is larger than one message.
 """
 
+import asyncio
 from collections.abc import Iterator
 
 from nats.js import JetStreamContext
@@ -15,6 +16,7 @@ from medley.contracts.offsets import SNAPSHOT_END, Offset
 from services.sync.entries import Entry, marked_last
 
 _MESSAGE_BYTES = 512 * 1024
+_ACK_SECONDS = 10
 
 
 class Pending:
@@ -91,11 +93,11 @@ class ShapeLog:
     async def append(self, entries: list[Entry], whole: bool) -> None:
         """Append and wait for the ack. `whole`: the entries end with the end of a transaction.
 
-        Raises nats.js.errors.APIError when another writer appended meanwhile.
+        Raises nats.js.errors.APIError when another writer appended meanwhile, TimeoutError without an ack.
         """
         runs = list(messages(entries))
         for number, run in enumerate(runs, 1):
-            ack = await self._js.publish(
+            acked = await self._js.publish_async(
                 self._subject,
                 b"[" + b",".join(entry.body for entry in run) + b"]",
                 headers={
@@ -105,5 +107,6 @@ class ShapeLog:
                     headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self._sequence),
                 },
             )
-            self._sequence = ack.seq
+            async with asyncio.timeout(_ACK_SECONDS):
+                self._sequence = (await acked).seq
             self._end = run[-1].offset

@@ -86,11 +86,19 @@ def test_a_file_goes_in_and_its_row_comes_out(stack: stacks.Up) -> None:
     assert [value["title"] for value in values] == ["Night Ferry"]
 
 
-def test_a_file_outside_the_allowed_folders_is_refused(stack: stacks.Up) -> None:
-    done = stacks.medley("ingest", "--home", stack.home, "--json", Path(__file__))
+def test_a_file_outside_the_allowed_folders_is_refused_to_who_is_elsewhere(stack: stacks.Up) -> None:
+    info = stack.info()
+    done = stacks.medley("ingest", "--api", info["api"], "--nats", info["nats"], "--json", Path(__file__))
     (job,) = json.loads(done.stdout)
     assert (done.returncode, job["state"]) == (1, "failed")
-    assert job["error"]
+    assert "allowed" in job["error"]
+
+
+def test_a_file_outside_the_allowed_folders_is_lent_by_who_runs_the_home(stack: stacks.Up) -> None:
+    done = stacks.medley("ingest", "--home", stack.home, "--json", Path(__file__))
+    (job,) = json.loads(done.stdout)
+    assert (done.returncode, job["state"], job["error"], job["file"]) == (0, "done", None, __file__)
+    assert list((stack.home / "inbox").iterdir()) == []
 
 
 def test_tail_of_a_missing_table_is_one_sentence(stack: stacks.Up) -> None:
