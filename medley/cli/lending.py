@@ -1,7 +1,7 @@
 """A file that the workers of the running home may not open by its path is lent to them in the home's inbox.
 
 Workers open only what lies below allowed folders, so that a job from anybody on the bus cannot read the machine. Who
-runs the command can read both the file and the home, and so may hand it over: as a hard link, or a copy on another disk.
+runs the command can read both the file and the home, and so may hand it over: as a hard link, or a copy elsewhere.
 """
 
 import os
