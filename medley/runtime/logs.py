@@ -40,4 +40,5 @@ def configure(service: str, settings: LogSettings | None = None) -> None:
             foreign_pre_chain=shared,
         )
     )
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)  # its pool tells of every retry with a traceback
     logging.basicConfig(handlers=[foreign], level=max(level, logging.WARNING), force=True)

@@ -9,6 +9,7 @@ version and a test holds it. Weighed against psycopg (LGPL, no faster: the walse
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from struct import Struct
 from typing import Any
 
@@ -161,6 +162,8 @@ class Replication:
 
     def close(self) -> None:
         """Drop the connection; the server frees the slot at once."""
+        with suppress(RuntimeError, OSError):  # the transport may be gone already
+            self._connection.terminate()
         self._transport.abort()
 
 
