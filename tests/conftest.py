@@ -2,6 +2,7 @@
 
 `postgres_server` (owner's address), `nats_url`, `s3`: one each for the session. `postgres_dsn`: an empty database of
 the module. `new_database`: makes more. `fresh_nats_url`: a bus with no streams, for a module that wires services.
+`library`: the services of shapes, running.
 """
 
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support import databases, servers
+from tests.support.library import Library, running_library
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +62,12 @@ async def fresh_nats_url(nats_url: str) -> AsyncIterator[str]:
     await databases.clear_bus(nats_url)
     yield nats_url
     await databases.clear_bus(nats_url)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def library(
+    postgres_dsn: str, fresh_nats_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Library]:
+    """migrator, sync and api as processes, on the module's database and a bus with no streams."""
+    async with running_library(postgres_dsn, fresh_nats_url, tmp_path_factory.mktemp("library")) as running:
+        yield running

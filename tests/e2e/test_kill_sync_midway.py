@@ -6,24 +6,12 @@ import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import nats
-import pytest
-import pytest_asyncio
 
 from tests.support.databases import clear_bus
-from tests.support.library import Follower, Library, rows_of, running_library, until
-
-
-@pytest_asyncio.fixture(scope="module")
-async def library(
-    postgres_dsn: str, fresh_nats_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Library]:
-    logs: Path = tmp_path_factory.mktemp("killed")
-    async with running_library(postgres_dsn, fresh_nats_url, logs) as running:
-        yield running
+from tests.support.library import Follower, Library, rows_of, until
 
 
 @asynccontextmanager

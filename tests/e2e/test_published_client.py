@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.library import Library, running_library
+from tests.support.library import Library
 
 pytestmark = pytest.mark.node
 FOLDER = Path(__file__).parent / "js"
@@ -32,15 +32,6 @@ async def node() -> str:
     install = await asyncio.create_subprocess_exec(npm, "ci", "--no-audit", "--no-fund", "--silent", cwd=FOLDER)
     assert await install.wait() == 0, "npm ci failed"
     return found
-
-
-@pytest_asyncio.fixture(scope="module")
-async def library(
-    postgres_dsn: str, fresh_nats_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Library]:
-    logs: Path = tmp_path_factory.mktemp("published-client")
-    async with running_library(postgres_dsn, fresh_nats_url, logs) as running:
-        yield running
 
 
 class Client:
