@@ -47,7 +47,7 @@ bench: $(READY)  ## latency and throughput of the path from insert to client
 migrate: $(READY)  ## apply schema/*.sql to POSTGRES_DSN, or to the running `medley up`
 	@exec .venv/bin/medley migrate apply $(ARGS)
 
-compose: $(READY)  ## the whole stack in Docker
+compose:  ## the whole stack in Docker
 	@exec docker compose up --build --wait $(ARGS)
 
 clean:  ## remove .venv and caches; never data

@@ -124,9 +124,8 @@ class Capture:
                 continue
             if self._last_id is not None:
                 message.headers[headers.EXPECTED_LAST_MSG_ID] = self._last_id
-            future = await self._js.publish_async(
-                message.subject, message.payload, wait_stall=self._settings.ack_timeout, headers=message.headers
-            )
+            # No deadline here: it would cost a task for each message, and `_status` watches the oldest ack.
+            future = await self._js.publish_async(message.subject, message.payload, headers=message.headers)
             self._last_id = message_id(message.lsn, message.ordinal)
         return future
 

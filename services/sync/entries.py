@@ -1,7 +1,7 @@
 """From a change to the log entries of one shape: ready-made protocol JSON (protocol section 1.5). Pure."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
@@ -12,6 +12,9 @@ from services.sync.where import Where
 Row = Mapping[str, str | None]
 ChangeJson = dict[str, Any]
 """One change of a CHANGES message: `op`, `position`, and `old` and `new` rows."""
+
+
+Operation = Literal["insert", "update", "delete"]
 
 
 class Entry(NamedTuple):
@@ -46,15 +49,22 @@ class Encoder:
         self._keyed = bool(self._key)
         self._key_columns = self._key or tuple(sorted(self._columns))
         self._full = definition.replica == "full"
+        self._every_column = definition.columns is None
         self._relation = [definition.schema_name, definition.table]
         self._prefix = key_prefix(definition.schema_name, definition.table)
+        relation = orjson.dumps(self._relation)
+        self._heads: dict[Operation, bytes] = {
+            operation: b',"headers":{"operation":"%b","relation":%b,"lsn":"' % (operation.encode(), relation)
+            for operation in get_args(Operation)
+        }
 
     def key_of(self, row: Row) -> str:
         """`"schema"."table"/"pk"…`; all columns, sorted by name, where there is no primary key."""
-        return self._prefix + "".join(
-            "/_" if (value := row.get(name)) is None else '/"' + value.replace("/", "//") + '"'
-            for name in self._key_columns
-        )
+        key = self._prefix
+        for name in self._key_columns:
+            value = row.get(name)
+            key += "/_" if value is None else f'/"{value.replace("/", "//")}"'
+        return key
 
     def snapshot_entry(self, values: list[str | None]) -> bytes:
         """One row of the snapshot, its values in the order of the shape's columns."""
@@ -105,9 +115,9 @@ class Encoder:
         if self._full or not self._keyed:
             value = self._whole(new)
         else:
-            value = {name: new.get(name) for name in (*self._key, *changed)}
-        extra = {"old_value": {name: old.get(name) for name in changed}} if self._full else {}
-        return [self._entry("update", after, value, change, transaction, extra=extra)]
+            value = {name: new.get(name) for name in dict.fromkeys((*self._key, *changed))}
+        old_value = {name: old.get(name) for name in changed} if self._full else None
+        return [self._entry("update", after, value, change, transaction, old_value=old_value)]
 
     def _insert(self, row: Row, change: ChangeJson, transaction: Transaction, later: int = 0, **marks: str) -> Entry:
         return self._entry("insert", self.key_of(row), self._whole(row), change, transaction, later, marks)
@@ -117,36 +127,38 @@ class Encoder:
         value = self._whole(row) if whole else {name: row.get(name) for name in self._key}
         return self._entry("delete", self.key_of(row), value, change, transaction, 0, marks)
 
-    def _whole(self, row: Row) -> dict[str, str | None]:
+    def _whole(self, row: Row) -> Row:
+        if self._every_column and len(row) == len(self._columns):
+            return row
         return {name: row.get(name) for name in self._columns}
 
     def _entry(
         self,
-        operation: str,
+        operation: Operation,
         key: str,
         value: Row,
         change: ChangeJson,
         transaction: Transaction,
         later: int = 0,
         marks: Mapping[str, str] | None = None,
-        extra: Mapping[str, Any] | None = None,
+        old_value: Row | None = None,
     ) -> Entry:
-        """`later`: 1 for the second entry of one change. The headers come last: `marked_last` relies on it."""
+        """`later`: 1 for the second entry of one change. The headers come last: `marked_last` relies on it.
+
+        Written out of pieces, since the headers of a transaction's entries differ in one number only.
+        """
         position = 2 * change["position"] + later
-        body = {
-            "key": key,
-            "value": value,
-            **(extra or {}),
-            "headers": {
-                "operation": operation,
-                "relation": self._relation,
-                "lsn": str(transaction.lsn),
-                "op_position": position,
-                "txids": [transaction.xid],
-                **(marks or {}),
-            },
-        }
-        return Entry(Offset(transaction.lsn, position), orjson.dumps(body))
+        body = b'{"key":%b,"value":%b%b%b%d","op_position":%d,"txids":[%d]%b}}' % (
+            orjson.dumps(key),
+            orjson.dumps(value),
+            b',"old_value":' + orjson.dumps(old_value) if old_value is not None else b"",
+            self._heads[operation],
+            transaction.lsn,
+            position,
+            transaction.xid,
+            b"," + orjson.dumps(marks)[1:-1] if marks else b"",
+        )
+        return Entry(Offset(transaction.lsn, position), body)
 
 
 def key_prefix(schema: str, table: str) -> str:
