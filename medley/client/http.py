@@ -11,6 +11,7 @@ import httpx
 Message = dict[str, Any]
 """One item of the shape protocol (section 1.5): `{"key", "value", "headers"}`, or a control message."""
 
+_FIRST_PAUSE = 0.02
 LIVE_DEADLINE = 45.0  # seconds; the server answers a live request after 20
 
 
@@ -58,7 +59,7 @@ async def follow(
     state: dict[str, str] = {"offset": "-1"}
     owned = client is None
     http = client or http_client(api_url)
-    pause = 0.05
+    pause = _FIRST_PAUSE
     try:
         while True:
             try:
@@ -68,7 +69,11 @@ async def follow(
                 await asyncio.sleep(max(pause * random.uniform(0.5, 1), getattr(error, "after", 0)))  # noqa: S311
                 pause = min(5.0, pause * 2)
                 continue
-            pause = 0.05
+            if response.status_code == 409:
+                await asyncio.sleep(pause)  # once is nothing; again and again must not become a hot loop
+                pause = min(5.0, pause * 2)
+            else:
+                pause = _FIRST_PAUSE
             if messages:
                 yield messages
     finally:

@@ -54,6 +54,8 @@ class ShapeRecord(BaseModel):
     definition: ShapeDefinition
     state: Literal["snapshotting", "ready"]
     relation_oid: int
+    publication_entry: int
+    """OID of the table's place in the publication: another one means that it was taken out meanwhile."""
     columns: tuple[Column, ...]
     protocol_schema: dict[str, dict[str, Any]]
     conditions: tuple[tuple[str, str, str], ...] | None

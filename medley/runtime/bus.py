@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import nats
@@ -53,7 +54,7 @@ async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None]
                 settings.servers,
                 name=name,
                 connect_timeout=2,
-                allow_reconnect=True,
+                allow_reconnect=False,  # until it is connected: else it would try for ever, and say nothing
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,
                 ping_interval=20,
@@ -61,6 +62,7 @@ async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None]
                 reconnected_cb=found,
                 error_cb=failed,
             )
+            client.options["allow_reconnect"] = True
             return client
         except (OSError, NatsError, TimeoutError) as error:
             last = error
@@ -123,12 +125,13 @@ async def stream_identity(js: JetStreamContext, name: str) -> str:
     return str(info["created"])
 
 
-async def close(connection: Client, within: float = 2.0) -> None:
-    """Flush what was published and close; never longer than `within` seconds, also when the server is gone."""
-    try:
+async def close(connection: Client, within: float = 1.0) -> None:
+    """Flush what was published and close, in at most about twice `within` seconds, also when the server is gone.
+
+    Never raises: the library's own close fails on a transport that is closed already, and there is nothing to do.
+    """
+    with suppress(Exception):
         if connection.is_connected:
             await asyncio.wait_for(connection.flush(), within)
-    except (NatsError, TimeoutError, OSError):
-        pass
-    finally:
-        await connection.close()
+    with suppress(Exception):
+        await asyncio.wait_for(connection.close(), within)

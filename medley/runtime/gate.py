@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, assert_never
 
 import structlog
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError
+from nats.js.kv import KeyValue
 
 from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
@@ -55,16 +57,22 @@ async def wait(js: JetStreamContext, settings: SchemaSettings | None = None) -> 
     """Return once the schema is compatible. Raises Unavailable after `SCHEMA_WAIT_SECONDS` (0: never)."""
     settings = settings or SchemaSettings()
     required = required_migrations(settings.dir)
-    bucket = await ensure_bucket(js, SCHEMA_BUCKET)
+    bucket: KeyValue | None = None
+    state: SchemaState | None = None
     deadline = asyncio.get_running_loop().time() + settings.wait_seconds if settings.wait_seconds else None
     said = ""
     while True:
         try:
+            if bucket is None:
+                bucket = await ensure_bucket(js, SCHEMA_BUCKET)
             entry = await bucket.get("current")
             state = SchemaState.model_validate_json(entry.value or b"")
+            answer = judge(required, state)
         except KeyNotFoundError:
-            state = None
-        answer = judge(required, state)
+            answer = judge(required, None)
+        except (NatsError, TimeoutError, OSError) as error:
+            bucket = None
+            answer = Answer("behind", f"the bus does not answer: {error or type(error).__name__}")
         match answer.verdict:
             case "compatible":
                 assert state is not None

@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
 import uvloop
+from pydantic import ValidationError
 
 from medley.runtime import logs
 from medley.runtime.errors import MedleyError
@@ -28,27 +31,45 @@ class Stopped(Exception):
 Service = Callable[[asyncio.Event], Awaitable[None]]
 
 
-def run(service: str, main: Service) -> None:
+def run(service: str, main: Service, stop_within: float = 5.0) -> None:
     """Run `main(stop)` until it returns; SIGINT and SIGTERM set `stop`.
 
-    Exits with 0 when it returned, 1 when it raised. A MedleyError is one line, anything else a traceback.
+    Exits with 0 when it returned, 1 when it raised. A MedleyError is one line, anything else a traceback. A service
+    that has not stopped `stop_within` seconds after the signal, since a server that it waits for is frozen, is left
+    as it is: whatever it was doing must survive a kill anyway.
     """
     logs.configure(service)
     gc.set_threshold(*_COLLECT)
-    sys.exit(uvloop.run(_supervised(service, main)))
+    sys.exit(uvloop.run(_supervised(service, main, stop_within)))
 
 
-async def _supervised(service: str, main: Service) -> int:
+async def _supervised(service: str, main: Service, stop_within: float) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        log.warning(f"{service} did not stop within {stop_within:g} s: leaving")
+        os._exit(0)
+
+    def signalled() -> None:
+        if not stop.is_set():
+            stop.set()
+            late = threading.Timer(stop_within, leave)
+            late.daemon = True
+            late.start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signalled)
     try:
         await main(stop)
     except Stopped:
         pass
     except MedleyError as error:
         log.error(f"{service} stopped", reason=str(error))
+        return 1
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        log.error(f"{service} stopped", reason=f"a setting of {error.title} is wrong: {'; '.join(wrong)}")
         return 1
     except Exception:
         log.exception(f"{service} failed")
@@ -78,6 +99,8 @@ async def until_stopped(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None
         done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         for task in done - {waiting}:
             task.result()
+            if stop.is_set():
+                continue
             raise MedleyError(f"{task.get_name()} ended by itself")
     finally:
         waiting.cancel()

@@ -33,6 +33,6 @@ async def main(stop: asyncio.Event) -> None:
 
     try:
         async with health.serve(report):
-            await until_stopped(stop, asyncio.create_task(leader.lead(), name="sync"))
+            await until_stopped(stop, asyncio.create_task(leader.lead(stop), name="sync"))
     finally:
         pool.terminate()

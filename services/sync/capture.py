@@ -21,14 +21,25 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
-from services.sync.changes import Assembler, Message, message_id, parse_message_id
+from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.pgoutput import Begin, Commit, Decoder, Relation
-from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, reply_wanted, wal_end
+from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
 from services.sync.settings import SyncSettings
 
 log = structlog.get_logger()
 
 _STATUS_INTERVAL = 0.5
+_SILENCE = 30.0  # seconds; it is asked for an answer much earlier
+_ROOM = 64 * 1024  # in a message, beside its one largest change: the columns and the headers
+
+
+async def last_message(js: JetStreamContext) -> tuple[str, Place] | None:
+    """The id of the newest message of CHANGES and the place of its last change; None when the stream is empty."""
+    try:
+        last = await js.get_last_msg(streams.CHANGES.name, subjects.CHANGES_ANY)
+    except NotFoundError:
+        return None
+    return (last.headers or {})[headers.MSG_ID], last_place(last.data or b"")
 
 
 class PublishFailed(Transient):
@@ -61,11 +72,11 @@ class Capture:
         self._replication = replication
         self._settings = settings
         self._decoder = Decoder()
-        self._assembler = Assembler(settings.message_bytes)
+        self._largest = client.max_payload - _ROOM
+        self._assembler = Assembler(settings.message_bytes, self._largest)
         self._confirmation = Confirmation(settings.confirm_delay)
         self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None]] = deque()
         self._arrived = asyncio.Event()
-        self._stored: tuple[int, int] = (0, -1)
         self._last_id: str | None = None
         self.received = 0
 
@@ -78,13 +89,11 @@ class Capture:
 
     async def _recover(self) -> None:
         """Learn the stream's last message: what is at or before it is not published again."""
-        try:
-            last = await self._js.get_last_msg(streams.CHANGES.name, subjects.CHANGES_ANY)
-        except NotFoundError:
-            return
-        self._last_id = (last.headers or {})[headers.MSG_ID]
-        self._stored = parse_message_id(self._last_id)
-        log.info("capture resumes", after=self._last_id)
+        last = await last_message(self._js)
+        if last is not None:
+            self._last_id, stored = last
+            self._assembler = Assembler(self._settings.message_bytes, self._largest, stored)
+            log.info("capture resumes", after=self._last_id)
 
     async def _stream(self) -> None:
         while True:
@@ -120,13 +129,11 @@ class Capture:
     async def _publish(self, messages: list[Message]) -> asyncio.Future[PubAck] | None:
         future: asyncio.Future[PubAck] | None = None
         for message in messages:
-            if (message.lsn, message.ordinal) <= self._stored:
-                continue
             if self._last_id is not None:
                 message.headers[headers.EXPECTED_LAST_MSG_ID] = self._last_id
             # No deadline here: it would cost a task for each message, and `_status` watches the oldest ack.
             future = await self._js.publish_async(message.subject, message.payload, headers=message.headers)
-            self._last_id = message_id(message.lsn, message.ordinal)
+            self._last_id = message.id
         return future
 
     def _done(self, lsn: int, future: asyncio.Future[PubAck] | None) -> None:
@@ -151,6 +158,8 @@ class Capture:
     async def _status(self) -> None:
         while True:
             await asyncio.sleep(_STATUS_INTERVAL)
+            if self._replication.silent_for() > _SILENCE:
+                raise StreamEnded(f"Postgres has sent nothing for {_SILENCE:g} s, not even a keepalive")
             if self._pending and time.monotonic() - self._pending[0][0] > self._settings.ack_timeout:
                 raise PublishFailed(f"no ack from CHANGES within {self._settings.ack_timeout:g} s")
             self._report()

@@ -23,13 +23,16 @@ async def describe(connection: Any, schema: str, name: str, publication: str) ->
         )
     if row["kind"] not in ("r", "p"):
         raise Refused("table", f"{shown} is not a table: a shape follows an ordinary or a partitioned table.")
+    if row["persistence"] != "p":
+        raise Refused("table", f"{shown} is unlogged or temporary: its changes leave no trace that could be followed.")
     found = await connection.fetch(SQL["columns"], row["oid"])
     return Table(
         oid=row["oid"],
         schema=schema,
         name=name,
-        full_identity=row["identity"] == "f",
-        published=row["published"],
+        partitioned=row["kind"] == "p",
+        full_identity=row["full_identity"],
+        publication_entry=row["publication_entry"],
         columns=tuple(_facts(r) for r in found if not r["generated"]),
     )
 

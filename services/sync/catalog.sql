@@ -1,10 +1,22 @@
 -- name: relation
--- $1 schema, $2 table: the relation of that exact name, whatever its kind.
-SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relreplident::text AS identity,
-       EXISTS (SELECT 1 FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
-               WHERE r.prrelid = c.oid AND p.pubname = $3) AS published
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+-- $1 schema, $2 table, $3 publication: the relation of that exact name, whatever its kind. A partitioned table has the
+-- identity of its partitions: they are what is written.
+SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relpersistence::text AS persistence,
+       coalesce((SELECT bool_and(l.relreplident = 'f')
+                 FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
+                c.relreplident = 'f') AS full_identity,
+       r.oid::bigint AS publication_entry
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN (pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = $3)
+     ON r.prrelid = c.oid
 WHERE n.nspname = $1 AND c.relname = $2
+
+-- name: members
+-- $1 relation OID: the table itself, and every partition of it at any depth, as SQL names them.
+SELECT $1::bigint::oid::regclass::text AS name
+UNION
+SELECT t.relid::regclass::text FROM pg_catalog.pg_partition_tree($1::bigint::oid) t
 
 -- name: columns
 -- $1 relation OID: its columns in order, with what the schema header needs.
@@ -26,14 +38,27 @@ WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
 -- name: present
--- $1 relation OIDs, $2 publication: those that still exist, with their names and columns as one text.
-SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name, c.relreplident::text AS identity,
-       EXISTS (SELECT 1 FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
-               WHERE r.prrelid = c.oid AND p.pubname = $2) AS published,
+-- $1 relation OIDs, $2 publication: those that still exist: names, identity, place in the publication, columns
+-- (`name type modifier`), the columns that are NOT NULL, and the primary key's columns in order.
+SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name,
+       coalesce((SELECT bool_and(l.relreplident = 'f')
+                 FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
+                c.relreplident = 'f') AS full_identity,
+       r.oid::bigint AS publication_entry,
        (SELECT array_agg(a.attname || ' ' || a.atttypid::bigint || ' ' || a.atttypmod ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-          AND a.attgenerated = '') AS columns
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          AND a.attgenerated = '') AS columns,
+       (SELECT array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull) AS not_null,
+       (SELECT array_agg(a.attname::text ORDER BY k.place)
+        FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place),
+             pg_catalog.pg_attribute a
+        WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
+          AND a.attrelid = c.oid AND a.attnum = k.number) AS primary_key
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN (pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = $2)
+     ON r.prrelid = c.oid
 WHERE c.oid = ANY ($1::bigint[]::oid[])
 
 -- name: slot
@@ -50,8 +75,15 @@ SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')
 SELECT pg_catalog.pg_drop_replication_slot($1)
 
 -- name: publication
--- $1 publication: whether it exists.
-SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1)
+-- $1 publication: whether changes of partitions are published as their root's; no row when it does not exist.
+SELECT pubviaroot FROM pg_catalog.pg_publication WHERE pubname = $1
+
+-- name: database
+-- Which database this is, on which timeline, and how far its log has been written.
+SELECT s.system_identifier || '/' || c.timeline_id || '/' || d.oid AS identity,
+       (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS written
+FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database()
 
 -- name: wal_level
 SELECT pg_catalog.current_setting('wal_level')

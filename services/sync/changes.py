@@ -1,7 +1,8 @@
 """Turn decoded transactions into messages of CHANGES: one for each transaction and table run. Pure.
 
-The split is a function of the transaction alone, so a transaction that is decoded again after a crash gives
-the same messages with the same ids. That is what makes a repeat recognisable.
+A message's id is the place of its first change: the commit LSN, and the position in the transaction. A change whose
+place the stream has reached is left out, so a transaction that is decoded again after a crash goes on where it
+stopped, however the messages were cut before.
 """
 
 from dataclasses import dataclass
@@ -16,42 +17,42 @@ from services.sync.pgoutput import Begin, Change, Commit, Delete, Insert, Relati
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of CHANGES. `ordinal` counts from 0 within the transaction."""
+    """One message of CHANGES; `id` is `<commit LSN>:<position of the first change>`."""
 
     subject: str
     payload: bytes
-    lsn: int
-    ordinal: int
+    id: str
     headers: dict[str, str]
 
 
-def message_id(lsn: int, ordinal: int) -> str:
-    """The deterministic id of a transaction's n-th message."""
-    return f"{lsn}:{ordinal}"
+Place = tuple[int, int]
+"""(commit LSN, position in the transaction); places compare in the order of the stream."""
 
 
-def parse_message_id(text: str) -> tuple[int, int]:
-    """(commit LSN, ordinal); these compare in the order of the stream."""
-    lsn, ordinal = text.split(":")
-    return int(lsn), int(ordinal)
+def last_place(payload: bytes) -> Place:
+    """The place of a message's last change."""
+    body = orjson.loads(payload)
+    return int(body["lsn"]), body["changes"][-1]["position"]
 
 
 class Assembler:
     """Takes the events of one transaction after another and returns the messages that are complete.
 
     A message is closed when the table changes or when it has `limit` bytes; the last one of a transaction is
-    closed by its commit and says so.
+    closed by its commit and says so. Changes up to `stored` are left out. A change of more than `largest` bytes does
+    not fit into any message: in its place stands one that says so (`oversize`), and shapes of its table start afresh.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, largest: int, stored: Place = (0, -1)) -> None:
         self._limit = limit
+        self._largest = largest
+        self._stored = stored
         self._begin: Begin | None = None
         self._relation: Relation | None = None
         self._changes: list[bytes] = []
         self._bytes = 0
         self._first = 0
         self._position = 0
-        self._ordinal = 0
 
     @property
     def inside(self) -> bool:
@@ -61,7 +62,7 @@ class Assembler:
     def begin(self, event: Begin) -> None:
         self._begin = event
         self._relation = None
-        self._position = self._first = self._ordinal = 0
+        self._position = self._first = 0
 
     def change(self, event: Change) -> list[Message]:
         """Add one change; returns the messages that it closed."""
@@ -76,8 +77,13 @@ class Assembler:
         return closed
 
     def _add(self, relation: Relation, change: dict[str, Any]) -> list[Message]:
+        if self._begin is None or (self._begin.lsn, self._position) <= self._stored:
+            self._position += 1
+            return []
         change["position"] = self._position
         encoded = orjson.dumps(change)
+        if len(encoded) > self._largest:
+            encoded = orjson.dumps({"op": "oversize", "position": self._position, "bytes": len(encoded)})
         closed: list[Message] = []
         if relation is not self._relation or self._bytes + len(encoded) > self._limit:
             closed = self._close(last=False)
@@ -93,13 +99,13 @@ class Assembler:
             return []
         begin, relation = self._begin, self._relation
         payload = _payload(begin, relation, self._changes)
+        message_id = f"{begin.lsn}:{self._first}"
         message = Message(
             subject=subjects.changes(relation.schema, relation.table),
             payload=payload,
-            lsn=begin.lsn,
-            ordinal=self._ordinal,
+            id=message_id,
             headers={
-                headers.MSG_ID: message_id(begin.lsn, self._ordinal),
+                headers.MSG_ID: message_id,
                 headers.LSN: str(begin.lsn),
                 headers.XID: str(begin.xid),
                 headers.POSITION: str(self._first),
@@ -107,7 +113,6 @@ class Assembler:
             },
         )
         self._changes, self._bytes = [], 0
-        self._ordinal += 1
         return [message]
 
 

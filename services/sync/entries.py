@@ -86,11 +86,15 @@ class Encoder:
             case "insert":
                 return [self._insert(new, change, transaction)] if where is None or where.matches(new) else []
             case "delete":
+                if old is None:
+                    raise Rotate("a delete came without its old row: the table lost REPLICA IDENTITY FULL")
                 return [self._delete(old, change, transaction)] if where is None or where.matches(old) else []
             case "update":
                 return self._update(old, new, change, transaction)
             case "truncate":
                 raise Rotate("the table was truncated")
+            case "oversize":
+                raise Rotate(f"a change of {change['bytes']} bytes does not fit into a message")
             case other:
                 raise Rotate(f"an unknown operation {other!r}")
 

@@ -22,14 +22,14 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import ShapeRecord
-from services.sync.entries import Rotate
+from services.sync.entries import Rotate, Transaction
 from services.sync.live import Incoming, LiveShape, parse
 from services.sync.registry import Position, Registry
-from services.sync.router import Router, TableName
+from services.sync.router import Router
 
 log = structlog.get_logger()
 
-_RECENT = 65_536  # transactions remembered for the look of a new snapshot
+_RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
 _FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
 _ANNOUNCE_INTERVAL = 0.1
 _SAVE_EVERY = 10  # announcements
@@ -44,9 +44,11 @@ class Fanout:
         self.changes_id = changes_id
         self.shapes: dict[str, LiveShape] = {}
         self._router: Router[LiveShape] = Router()
-        self._position = Position(changes_id=changes_id, sequence=0, lsn=0)
+        self._position = self._reached = Position(changes_id=changes_id, sequence=0, lsn=0)
+        self._sequence = 0
+        self._inside: Transaction | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
-        self._holds: dict[TableName, list[list[Incoming]]] = {}
+        self._holds: dict[int, list[list[Incoming]]] = {}
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
         self._touched: dict[str, LiveShape] = {}
@@ -62,7 +64,14 @@ class Fanout:
         """Take up the shapes of the registry and the position."""
         position = await self.registry.position()
         if position is not None and position.changes_id == self.changes_id:
-            self._position = position
+            self._position = self._reached = position
+            self._sequence = position.sequence
+        first = (await self.js.stream_info(streams.CHANGES.name)).state.first_seq
+        if first > self._sequence + 1:
+            for record in records:
+                log.error("shape cannot go on: CHANGES was purged before it was read", handle=record.handle)
+                await self.registry.forget(record.handle)
+            records, self._sequence = [], first - 1
         for record in records:
             shape = LiveShape(self.js, record)
             await shape.recover()
@@ -70,42 +79,55 @@ class Fanout:
 
     def add(self, shape: LiveShape) -> None:
         self.shapes[shape.record.handle] = shape
-        self._router.add(shape.table, shape)
+        self._router.add(shape.relation, shape)
 
     def remove(self, shape: LiveShape) -> None:
         """Stop feeding the shape; its record and log are still there."""
         if self.shapes.pop(shape.record.handle, None) is not None:
-            self._router.remove(shape.table, shape)
+            self._router.remove(shape.relation, shape)
 
     async def drop(self, shape: LiveShape, reason: str) -> None:
         """The shape is over: clients that follow it fetch again, under another handle."""
-        log.info("shape dropped", handle=shape.record.handle, table=".".join(shape.table), reason=reason)
+        log.info("shape dropped", handle=shape.record.handle, table=shape.table, reason=reason)
         self.remove(shape)
         await self.registry.forget(shape.record.handle)
 
     @contextmanager
-    def holding(self, table: TableName) -> Iterator[list[Incoming]]:
+    def holding(self, relation: int) -> Iterator[list[Incoming]]:
         """Keep the table's messages while a shape is opened, so that it can be given those that it must not miss."""
         held: list[Incoming] = []
-        self._holds.setdefault(table, []).append(held)
+        self._holds.setdefault(relation, []).append(held)
         try:
             yield held
         finally:
-            self._holds[table].remove(held)
+            self._holds[relation].remove(held)
+            if not self._holds[relation]:
+                del self._holds[relation]
 
     def recent(self) -> tuple[int, ...]:
         """The transactions fanned out lately, oldest first."""
         return tuple(self._recent)
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
-        """Give a new shape what was held for it. Raises Rotate."""
+        """Give a new shape what was held for it. Raises Rotate.
+
+        Only its own table's messages were held, so a transaction has ended when the next one begins, or when it is not
+        the one that fan-out is inside of.
+        """
+        current: Transaction | None = None
         for incoming in held:
+            if incoming.transaction != current:
+                shape.pending.transaction_ends()
+            current = incoming.transaction
             if shape.admits(incoming):
                 for change in incoming.changes:
-                    if shape.take_in(change, incoming.transaction):
-                        self._touch(shape)
-            if incoming.last:
-                shape.pending.transaction_ends()
+                    shape.take_in(change, incoming.transaction)
+        if current == self._inside:
+            self._touched[shape.record.handle] = shape
+        else:
+            shape.pending.transaction_ends()
+        self._dirty[shape.record.handle] = shape
+        self._wake.set()
 
     async def run(self) -> None:
         """Follow CHANGES from the position on; ends only by raising."""
@@ -114,46 +136,49 @@ class Fanout:
             stream=streams.CHANGES.name,
             ordered_consumer=True,
             cb=self._receive,
-            config=ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self._position.sequence + 1
-            ),
+            config=ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self._sequence + 1),
         )
         while True:
             await self._wake.wait()
             self._wake.clear()
             messages, self._arrived = self._arrived, []
-            position = self._position
             for message in messages:
-                incoming = parse(message)
-                self._process(incoming)
-                if incoming.last:
-                    position = Position(
-                        changes_id=self.changes_id, sequence=incoming.sequence, lsn=incoming.transaction.lsn
-                    )
+                self._process(parse(message))
                 if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
                     await self._flush()
             await self._flush()
-            self._position = position
+            if not self._dirty:  # else a shape was opened meanwhile, and its share is appended in the next round
+                self._position = self._reached
 
     async def _receive(self, message: Msg) -> None:
         self._arrived.append(message)
         self._wake.set()
 
     def _process(self, incoming: Incoming) -> None:
+        if incoming.sequence <= self._sequence:
+            return  # the consumer started again
+        if incoming.sequence > self._sequence + 1 and self.shapes:
+            for shape in list(self.shapes.values()):
+                self._leave(shape, f"CHANGES lacks messages between {self._sequence} and {incoming.sequence}")
+        self._sequence = incoming.sequence
         if not self._recent or self._recent[-1] != incoming.transaction.xid:
             self._recent.append(incoming.transaction.xid)
-        for held in self._holds.get(incoming.table, ()):
+        for held in self._holds.get(incoming.oid, ()):
             held.append(incoming)
         self._distribute(incoming)
+        self._inside = None if incoming.last else incoming.transaction
         if incoming.last:
             for shape in self._touched.values():
                 shape.pending.transaction_ends()
             self._touched.clear()
+            self._reached = Position(
+                changes_id=self.changes_id, sequence=incoming.sequence, lsn=incoming.transaction.lsn
+            )
 
     def _distribute(self, incoming: Incoming) -> None:
         admitted: dict[str, bool] = {}
         for change in incoming.changes:
-            for shape in self._concerned(incoming.table, change):
+            for shape in self._concerned(incoming.oid, change):
                 handle = shape.record.handle
                 try:
                     if handle not in admitted:
@@ -164,20 +189,25 @@ class Fanout:
                     admitted[handle] = False
                     self._leave(shape, str(reason))
 
-    def _concerned(self, table: TableName, change: dict[str, Any]) -> list[LiveShape]:
+    def _concerned(self, relation: int, change: dict[str, Any]) -> list[LiveShape]:
         """The shapes that a change may concern; each decides itself what it means."""
         old, new = change.get("old"), change.get("new")
-        if change["op"] == "truncate" or (change["op"] == "update" and old is None):
-            return self._router.all_of(table)
-        return self._router.concerned(table, old, new)
+        match change["op"]:
+            case "insert":
+                return self._router.concerned(relation, new)
+            case "update" | "delete" if old is not None:
+                return self._router.concerned(relation, old, new)
+            case _:
+                return self._router.all_of(relation)
 
     def _touch(self, shape: LiveShape) -> None:
         self._touched[shape.record.handle] = shape
         self._dirty[shape.record.handle] = shape
 
     def _leave(self, shape: LiveShape, reason: str) -> None:
-        log.info("shape rotates", handle=shape.record.handle, table=".".join(shape.table), reason=reason)
+        log.info("shape rotates", handle=shape.record.handle, table=shape.table, reason=reason)
         self.remove(shape)
+        self._touched.pop(shape.record.handle, None)
         self._leaving.append(shape)
 
     async def _flush(self) -> None:

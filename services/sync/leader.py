@@ -5,6 +5,7 @@ fan out until something fails. Whatever fails ends the term; the next one starts
 """
 
 import asyncio
+from contextlib import suppress
 
 import asyncpg
 import structlog
@@ -18,7 +19,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings, PostgresSettings
 from services.sync import publication, reconcile, requests
-from services.sync.capture import Capture
+from services.sync.capture import Capture, last_message
 from services.sync.fanout import Fanout
 from services.sync.opening import Openings
 from services.sync.registry import Registry
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 _STANDBY = 0.5
 _HEARTBEAT = 0.5
+_STOP = 2.0
 _TRANSIENT = (Transient, NatsError, asyncpg.PostgresError, OSError, TimeoutError)
 
 
@@ -48,10 +50,10 @@ class Leader:
         self._settings = settings
         self.role = "starting"
 
-    async def lead(self) -> None:
-        """Term after term; ends only by an error that repeating cannot mend."""
+    async def lead(self, stop: asyncio.Event) -> None:
+        """Term after term until `stop`; ends before only by an error that repeating cannot mend."""
         pause = 0.1
-        while True:
+        while not stop.is_set():  # a cancellation may be lost inside of a library while a server is frozen
             started = asyncio.get_running_loop().time()
             try:
                 await self._term()
@@ -76,7 +78,12 @@ class Leader:
             js = client.jetstream()
             await bus.ensure(js)
             registry = await Registry.open(js)
-            await publication.prepare(self._pool, self._settings, lambda: _start_afresh(js, registry))
+            await publication.prepare(
+                self._pool,
+                self._settings,
+                lambda identity: _newest(js, registry, identity),
+                lambda identity: _start_afresh(js, registry, identity),
+            )
             replication = await Replication.open(
                 self._dsn, self._settings.slot, self._settings.publication, self._settings.wal_sender_timeout
             )
@@ -105,7 +112,8 @@ class Leader:
                 await broker.start()
         finally:
             openings.close()
-            await broker.stop()
+            with suppress(Exception):  # it fails while the bus is away, and there is nothing to do
+                await asyncio.wait_for(broker.stop(), _STOP)
 
 
 async def _take_up(client: Client, registry: Registry) -> Fanout:
@@ -123,11 +131,23 @@ async def _take_up(client: Client, registry: Registry) -> Fanout:
     return fanout
 
 
-async def _start_afresh(js: JetStreamContext, registry: Registry) -> None:
-    """Before a new slot: what was captured by another one cannot be continued."""
+async def _newest(js: JetStreamContext, registry: Registry, identity: str) -> int | None:
+    """The newest LSN in CHANGES; None when it is another database's."""
+    known = await registry.database()
+    if known is None:
+        await registry.save_database(identity)
+    elif known != identity:
+        return None
+    last = await last_message(js)
+    return last[1][0] if last is not None else 0
+
+
+async def _start_afresh(js: JetStreamContext, registry: Registry, identity: str) -> None:
+    """Forget what was captured: it cannot be continued."""
     for record in await registry.records():
         await registry.forget(record.handle)
     await js.purge_stream(streams.CHANGES.name)
+    await registry.save_database(identity)
 
 
 async def _heartbeat(client: Client, fanout: Fanout) -> None:

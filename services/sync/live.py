@@ -9,7 +9,6 @@ from nats.js import JetStreamContext
 from medley.contracts import headers
 from medley.contracts.shapes import ShapeRecord
 from services.sync.entries import Encoder, Rotate, Transaction
-from services.sync.router import TableName
 from services.sync.shape_log import Pending, ShapeLog
 from services.sync.visibility import Snapshot
 from services.sync.where import compile_conditions
@@ -19,7 +18,6 @@ class Incoming(NamedTuple):
     """A message of CHANGES, parsed."""
 
     sequence: int
-    table: TableName
     transaction: Transaction
     last: bool
     oid: int
@@ -32,7 +30,6 @@ def parse(message: Msg) -> Incoming:
     body = orjson.loads(message.data)
     return Incoming(
         sequence=message.metadata.sequence.stream,
-        table=(body["schema"], body["table"]),
         transaction=Transaction(int(body["lsn"]), body["xid"]),
         last=(message.headers or {}).get(headers.LAST) == "true",
         oid=body["oid"],
@@ -53,8 +50,12 @@ class LiveShape:
         self.log = ShapeLog(js, record.handle)
 
     @property
-    def table(self) -> TableName:
-        return self.record.definition.schema_name, self.record.definition.table
+    def relation(self) -> int:
+        return self.record.relation_oid
+
+    @property
+    def table(self) -> str:
+        return f"{self.record.definition.schema_name}.{self.record.definition.table}"
 
     async def recover(self) -> None:
         """Go on where the log ends; what it holds already is recognised by its offset."""
@@ -79,4 +80,7 @@ class LiveShape:
 
     def take_in(self, change: dict[str, Any], transaction: Transaction) -> bool:
         """Queue what the change means for the shape. Returns whether it meant anything. Raises Rotate."""
-        return self.pending.add(self.encoder.entries(change, transaction))
+        entries = self.encoder.entries(change, transaction)
+        if any(len(entry.body) > self.log.largest for entry in entries):
+            raise Rotate(f"a row of it is larger than a message ({self.log.largest} bytes)")
+        return self.pending.add(entries)

@@ -9,6 +9,8 @@ transactions that were fanned out before the hold began is thrown away, and anot
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 import asyncpg
 import structlog
@@ -17,17 +19,17 @@ from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenReque
 from medley.runtime.errors import Transient
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
-from services.sync.entries import Rotate
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
 from services.sync.settings import SyncSettings
 from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
-from services.sync.where import Equality, check_type, parse, quote_identifier
+from services.sync.where import Equality, check_type, parse
 
 log = structlog.get_logger()
 
 _SNAPSHOT_TRIES = 20
+_REFUSED_SECONDS = 10.0
 
 
 class Openings:
@@ -37,7 +39,8 @@ class Openings:
         self._pool = pool
         self._fanout = fanout
         self._settings = settings
-        self._by_definition = {shape.record.definition: shape.record for shape in fanout.shapes.values()}
+        self._by_definition = {shape.record.definition: handle for handle, shape in fanout.shapes.items()}
+        self._refused: dict[ShapeDefinition, tuple[float, dict[str, list[str]]]] = {}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         self._exports = asyncio.Semaphore(settings.exports)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,9 +48,11 @@ class Openings:
     async def open(self, request: OpenRequest) -> OpenReply:
         """The shape's record, once its changes are being logged; its rows may still be on their way."""
         definition = request.definition
-        record = self._by_definition.get(definition)
-        if record is not None and record.handle in self._fanout.shapes:
-            return OpenReply(record=self._fanout.shapes[record.handle].record)
+        shape = self._fanout.shapes.get(self._by_definition.get(definition, ""))
+        if shape is not None:
+            return OpenReply(record=shape.record)
+        if (errors := self._refusal(definition)) is not None:
+            return OpenReply(errors=errors)
         task = self._under_way.get(definition)
         if task is None:
             task = asyncio.create_task(self._make(definition))
@@ -57,9 +62,16 @@ class Openings:
             return OpenReply(record=await asyncio.shield(task))
         except Refused as refusal:
             return OpenReply(errors=refusal.errors)
-        except (Transient, Rotate, asyncpg.PostgresError, OSError) as error:
+        except Exception as error:
             log.warning("shape not opened", table=definition.table, error=repr(error))
             return OpenReply(unavailable=str(error) or type(error).__name__)
+
+    def _refusal(self, definition: ShapeDefinition) -> dict[str, list[str]] | None:
+        """Why a snapshot of it was refused a moment ago: it is not tried again for every request."""
+        for old in [d for d, (when, _) in self._refused.items() if time.monotonic() - when > _REFUSED_SECONDS]:
+            del self._refused[old]
+        refused = self._refused.get(definition)
+        return refused[1] if refused else None
 
     async def drop(self, request: DropRequest) -> DropReply:
         shape = self._fanout.shapes.get(request.handle)
@@ -73,57 +85,55 @@ class Openings:
             task.cancel()
 
     async def _make(self, definition: ShapeDefinition) -> ShapeRecord:
-        schema, name = definition.schema_name, definition.table
         equalities = parse(definition.where, definition.params) if definition.where else []
         async with self._pool.acquire() as connection:
-            table = await describe(connection, schema, name, self._settings.publication)
+            table = await self._describe(connection, definition)
             select_columns(table, definition)
             await self._check(connection, table, equalities)
             await publication.publish(connection, table, self._settings)
         for _ in range(_SNAPSHOT_TRIES):
-            connection = await self._pool.acquire()
-            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-            await transaction.start()
+            session = await _Session.open(self._pool)
             shape = None
             try:
                 recent = self._fanout.recent()
-                with self._fanout.holding((schema, name)) as held:
-                    shape = await self._look(connection, definition, equalities, recent, held)
+                with self._fanout.holding(table.oid) as held:
+                    shape = await self._look(session.connection, table, definition, equalities, recent, held)
                 if shape is not None:
-                    await self._fanout.registry.put(shape.record)
-                    self._by_definition[definition] = shape.record
-                    self._start_export(connection, shape, equalities)
+                    revision = await self._fanout.registry.put(shape.record)
+                    self._by_definition[definition] = shape.record.handle
+                    self._start(self._export(session, shape, table, equalities, revision))
                     return shape.record
             except BaseException:
                 if shape is not None:
                     self._fanout.remove(shape)
-                await self._pool.release(connection)
+                await session.close()
                 raise
-            await self._pool.release(connection)
+            await session.close()
         raise Transient("no settled snapshot: transactions stay invisible after their commit; try again")
+
+    async def _describe(self, connection: asyncpg.pool.PoolConnectionProxy, definition: ShapeDefinition) -> Table:
+        return await describe(connection, definition.schema_name, definition.table, self._settings.publication)
 
     async def _look(
         self,
         connection: asyncpg.pool.PoolConnectionProxy,
+        before: Table,
         definition: ShapeDefinition,
         equalities: list[Equality],
         recent: tuple[int, ...],
         held: list[Incoming],
     ) -> LiveShape | None:
         """Take the snapshot and route the shape; None when the snapshot is older than what was fanned out."""
-        schema, name = definition.schema_name, definition.table
         try:
-            await connection.execute(
-                f"LOCK TABLE {quote_identifier(schema)}.{quote_identifier(name)} IN ACCESS SHARE MODE"
-            )
+            await connection.execute(f"LOCK TABLE {before.sql} IN ACCESS SHARE MODE")
         except asyncpg.UndefinedTableError as error:
             raise Transient(f"the table went away: {error}") from error
         seen = Snapshot.parse(await connection.fetchval(SQL["snapshot"]))
         if not all(seen.sees(xid) for xid in recent):
             return None
-        table = await describe(connection, schema, name, self._settings.publication)
-        if not (table.published and table.full_identity):
-            raise Transient("the table was taken out of the publication meanwhile; try again")
+        table = await self._describe(connection, definition)
+        if table.oid != before.oid or table.publication_entry is None or not table.full_identity:
+            raise Transient("the table was replaced, or taken out of the publication, meanwhile; try again")
         conditions = await self._conditions(connection, table, equalities) if equalities else None
         columns = select_columns(table, definition)
         record = ShapeRecord(
@@ -131,6 +141,7 @@ class Openings:
             definition=definition,
             state="snapshotting",
             relation_oid=table.oid,
+            publication_entry=table.publication_entry,
             columns=tuple(facts.column for facts in columns),
             protocol_schema=protocol_schema(columns),
             conditions=conditions,
@@ -151,51 +162,89 @@ class Openings:
         columns = {facts.column.name: facts for facts in table.columns}
         for equality in equalities:
             check_type(columns, equality)
-        name = f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
         clause = " AND ".join(equality.sql for equality in equalities)
         try:
-            await connection.execute(f"EXPLAIN SELECT 1 FROM {name} WHERE {clause}")
+            await connection.execute(f"EXPLAIN SELECT 1 FROM {table.sql} WHERE {clause}")
         except (asyncpg.DataError, asyncpg.SyntaxOrAccessError) as error:
             raise Refused("where", str(error)) from error
 
     async def _conditions(
         self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, equalities: list[Equality]
     ) -> tuple[tuple[str, str, str], ...]:
-        """Each constant as Postgres writes it in the column's type."""
+        """Each constant as Postgres writes it in the column's type; one question for all."""
         columns = {facts.column.name: facts for facts in table.columns}
-        conditions = []
-        for equality in equalities:
-            facts = check_type(columns, equality)
-            try:
-                text = await connection.fetchval(
-                    f"SELECT pg_catalog.concat(($1::text)::{facts.type_sql})", equality.constant
-                )
-            except asyncpg.DataError as error:
-                raise Refused("where", str(error)) from error
-            conditions.append((equality.column, facts.type_name, text))
-        return tuple(conditions)
+        distinct = list(dict.fromkeys((equality.column, equality.constant) for equality in equalities))
+        casts = ", ".join(
+            f"pg_catalog.concat((${number}::text)::{columns[name].type_sql})"
+            for number, (name, _) in enumerate(distinct, 1)
+        )
+        try:
+            texts = await connection.fetchrow(f"SELECT {casts}", *(constant for _, constant in distinct))
+        except asyncpg.DataError as error:
+            raise Refused("where", str(error)) from error
+        assert texts is not None
+        return tuple(
+            (name, columns[name].type_name, text) for (name, _), text in zip(distinct, texts.values(), strict=True)
+        )
 
-    def _start_export(
-        self, connection: asyncpg.pool.PoolConnectionProxy, shape: LiveShape, equalities: list[Equality]
-    ) -> None:
-        task = asyncio.create_task(self._export(connection, shape, equalities))
+    def _start(self, export: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(export)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _export(
-        self, connection: asyncpg.pool.PoolConnectionProxy, shape: LiveShape, equalities: list[Equality]
+        self, session: "_Session", shape: LiveShape, table: Table, equalities: list[Equality], revision: int
     ) -> None:
+        """The rows into the stream, then the record says so; unless the shape was dropped meanwhile."""
         started = time.monotonic()
         record = shape.record
         try:
             async with self._exports:
-                rows = await snapshot.export(connection, self._fanout.js, record, equalities, shape.encoder)
-            shape.record = record.model_copy(update={"state": "ready"})
-            await self._fanout.registry.put(shape.record)
+                rows = await snapshot.export(
+                    session.connection,
+                    self._fanout.js,
+                    record,
+                    snapshot.query(table, record, equalities),
+                    shape.encoder,
+                )
+            if record.handle not in self._fanout.shapes:
+                return await self._fanout.registry.forget(record.handle)
+            ready = record.model_copy(update={"state": "ready"})
+            await self._fanout.registry.complete(ready, revision)
+            shape.record = ready
             seconds = round(time.monotonic() - started, 3)
-            log.info("shape opened", handle=record.handle, table=".".join(shape.table), rows=rows, seconds=seconds)
+            log.info("shape opened", handle=record.handle, table=shape.table, rows=rows, seconds=seconds)
         except Exception as error:
-            log.warning("snapshot failed", handle=record.handle, error=repr(error))
+            log.warning("snapshot failed", handle=record.handle, table=shape.table, error=str(error) or repr(error))
+            if isinstance(error, Refused):
+                self._refused[record.definition] = (time.monotonic(), error.errors)
             await self._fanout.drop(shape, "its snapshot failed")
         finally:
-            await self._pool.release(connection)
+            await session.close()
+        return None
+
+
+class _Session:
+    """A pooled connection in a REPEATABLE READ transaction, given back whatever state it is in."""
+
+    def __init__(self, pool: asyncpg.Pool, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        self._pool = pool
+        self.connection = connection
+
+    @classmethod
+    async def open(cls, pool: asyncpg.Pool) -> "_Session":
+        connection = await pool.acquire()
+        try:
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        except BaseException:
+            await pool.release(connection)
+            raise
+        return cls(pool, connection)
+
+    async def close(self) -> None:
+        try:
+            await self.connection.execute("ROLLBACK")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            self.connection.terminate()
+        finally:
+            await self._pool.release(self.connection)

@@ -69,7 +69,8 @@ class Update:
 @dataclass(frozen=True, slots=True)
 class Delete:
     relation: Relation
-    old: Row
+    old: Row | None
+    """The whole old row under REPLICA IDENTITY FULL; None when the table's identity gives its key only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class Decoder:
                 return self._update(message)
             case 0x44:  # D
                 relation = self._relations[_U32.unpack_from(message, 1)[0]]
-                return Delete(relation, _tuple(message, 6, relation, None)[0])
+                old = _tuple(message, 6, relation, None)[0] if message[5] == _OLD else None
+                return Delete(relation, old)
             case 0x42:  # B
                 lsn, time, xid = _BEGIN.unpack_from(message, 1)
                 return Begin(lsn, time + POSTGRES_EPOCH, xid)

@@ -1,6 +1,7 @@
 """The publication and the slot: what must be true in Postgres before a change can be captured."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -9,17 +10,26 @@ import structlog
 from medley.runtime.errors import ConfigurationError, Transient
 from services.sync.catalog import SQL, describe
 from services.sync.settings import SyncSettings
-from services.sync.table import Refused, Table
-from services.sync.where import quote_identifier
+from services.sync.table import Refused, Table, quote_identifier
 
 log = structlog.get_logger()
 
 _LOCK_TRIES = 5
 
 
-async def prepare(pool: asyncpg.Pool, settings: SyncSettings, before_new_slot: Callable[[], Awaitable[None]]) -> None:
+async def prepare(
+    pool: asyncpg.Pool,
+    settings: SyncSettings,
+    newest: Callable[[str], Awaitable[int | None]],
+    start_afresh: Callable[[str], Awaitable[None]],
+) -> None:
     """Make the publication with its first tables, then the slot: in this order, since a slot decodes with the
-    catalogue of its time. One sync at a time. `before_new_slot` forgets what an earlier slot had fed."""
+    catalogue of its time. One sync at a time.
+
+    `newest(identity)` is the newest LSN that the streams hold of the database of this identity, None when they hold
+    another one's changes. `start_afresh(identity)` forgets them: before a new slot, and when the database is another
+    one, or one that was set back, than the streams know.
+    """
     async with pool.acquire() as connection:
         level = await connection.fetchval(SQL["wal_level"])
         if level != "logical":
@@ -29,35 +39,54 @@ async def prepare(pool: asyncpg.Pool, settings: SyncSettings, before_new_slot: C
         await connection.execute(SQL["lock"])
         try:
             await _ensure_publication(connection, settings)
-            await _ensure_slot(connection, settings, before_new_slot)
+            await _ensure_slot(connection, settings, newest, start_afresh)
         finally:
             await connection.execute(SQL["unlock"])
 
 
 async def _ensure_publication(connection: asyncpg.pool.PoolConnectionProxy, settings: SyncSettings) -> None:
-    if not await connection.fetchval(SQL["publication"], settings.publication):
-        await connection.execute(f"CREATE PUBLICATION {quote_identifier(settings.publication)}")
-    for name in settings.published:
+    name = quote_identifier(settings.publication)
+    via_root = await connection.fetchval(SQL["publication"], settings.publication)
+    if via_root is None:
+        await connection.execute(f"CREATE PUBLICATION {name} WITH (publish_via_partition_root = true)")
+    elif not via_root:
+        await connection.execute(f"ALTER PUBLICATION {name} SET (publish_via_partition_root = true)")
+    for table in settings.published:
         try:
-            await publish(connection, await describe(connection, "public", name, settings.publication), settings)
+            await publish(connection, await describe(connection, "public", table, settings.publication), settings)
         except Refused as refusal:
-            log.warning("a table of SYNC_PUBLISHED cannot be followed", table=name, reason=str(refusal))
+            log.warning("a table of SYNC_PUBLISHED cannot be followed", table=table, reason=str(refusal))
 
 
 async def _ensure_slot(
     connection: asyncpg.pool.PoolConnectionProxy,
     settings: SyncSettings,
-    before_new_slot: Callable[[], Awaitable[None]],
+    newest: Callable[[str], Awaitable[int | None]],
+    start_afresh: Callable[[str], Awaitable[None]],
 ) -> None:
     slot = await connection.fetchrow(SQL["slot"], settings.slot)
-    if slot is not None and slot["wal_status"] == "lost" and not slot["active"]:
-        log.error("the replication slot was invalidated: every shape starts afresh", slot=settings.slot)
-        await connection.fetchval(SQL["drop_slot"], settings.slot)
-        slot = None
+    if slot is not None and slot["active"]:
+        return  # another sync leads; it has looked
+    database = await connection.fetchrow(SQL["database"])
+    assert database is not None
+    held = await newest(database["identity"])
+    reason = None
     if slot is None:
-        await before_new_slot()
-        await connection.fetchval(SQL["create_slot"], settings.slot)
-        log.info("replication slot made", slot=settings.slot)
+        reason = "there is no replication slot"
+    elif slot["wal_status"] == "lost":
+        reason = "the replication slot was invalidated"
+    elif held is None:
+        reason = "this is another database, or timeline, than the one that the streams were fed from"
+    elif held > database["written"]:
+        reason = "the database was set back behind what the streams hold"
+    if reason is None:
+        return
+    log.log(logging.ERROR if slot is not None else logging.INFO, "every shape starts afresh", reason=reason)
+    if slot is not None:
+        await connection.fetchval(SQL["drop_slot"], settings.slot)
+    await start_afresh(database["identity"])
+    await connection.fetchval(SQL["create_slot"], settings.slot)
+    log.info("replication slot made", slot=settings.slot)
 
 
 async def publish(connection: asyncpg.pool.PoolConnectionProxy, table: Table, settings: SyncSettings) -> None:
@@ -68,17 +97,17 @@ async def publish(connection: asyncpg.pool.PoolConnectionProxy, table: Table, se
     """
     if table.published and table.full_identity:
         return
-    name = f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
     for number in range(1, _LOCK_TRIES + 1):
         try:
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = '{200 * number}ms'")
-                await connection.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+                await connection.execute(f"LOCK TABLE {table.sql} IN ACCESS EXCLUSIVE MODE")
                 if not table.full_identity:
-                    await connection.execute(f"ALTER TABLE {name} REPLICA IDENTITY FULL")
+                    for member in await connection.fetch(SQL["members"], table.oid):
+                        await connection.execute(f"ALTER TABLE ONLY {member['name']} REPLICA IDENTITY FULL")
                 if not table.published:
                     publication = quote_identifier(settings.publication)
-                    await connection.execute(f"ALTER PUBLICATION {publication} ADD TABLE {name}")
+                    await connection.execute(f"ALTER PUBLICATION {publication} ADD TABLE {table.sql}")
             log.info("table published", table=f"{table.schema}.{table.name}")
             return
         except asyncpg.DuplicateObjectError:
@@ -86,5 +115,9 @@ async def publish(connection: asyncpg.pool.PoolConnectionProxy, table: Table, se
         except asyncpg.LockNotAvailableError:
             await asyncio.sleep(0.1 * number)
         except asyncpg.InsufficientPrivilegeError as error:
-            raise Refused("table", f"{name} cannot be followed: {error}. Let sync's role own the table.") from error
-    raise Transient(f"{name} stayed locked by a long transaction; try again when it has ended")
+            raise Refused(
+                "table", f"{table.name} cannot be followed: {error}. Let sync's role own the table."
+            ) from error
+        except (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InvalidParameterValueError) as error:
+            raise Refused("table", f"{table.name} cannot be followed: {error}") from error
+    raise Transient(f"{table.name} stayed locked by a long transaction; try again when it has ended")

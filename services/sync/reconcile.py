@@ -20,7 +20,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         shapes = list(fanout.shapes.values())
         if not shapes:
             continue
-        oids = sorted({shape.record.relation_oid for shape in shapes})
+        oids = sorted({shape.relation for shape in shapes})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
         except (asyncpg.PostgresError, OSError, TimeoutError) as error:
@@ -28,7 +28,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
             continue
         tables = {row["oid"]: row for row in rows}
         for shape in shapes:
-            reason = fault(shape, tables.get(shape.record.relation_oid))
+            reason = fault(shape, tables.get(shape.relation))
             if reason and shape.record.handle in fanout.shapes:
                 await fanout.drop(shape, reason)
 
@@ -37,16 +37,21 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
     """Why the shape cannot go on; None when it can. Pure."""
     if row is None:
         return "its table was dropped"
-    if (row["schema_name"], row["table_name"]) != shape.table:
+    if f"{row['schema_name']}.{row['table_name']}" != shape.table:
         return "its table was renamed"
-    if not row["published"]:
+    if row["publication_entry"] != shape.record.publication_entry:
         return "its table was taken out of the publication"
-    if row["identity"] != "f":
+    if not row["full_identity"]:
         return "its table lost REPLICA IDENTITY FULL"
     columns = []
     for text in row["columns"] or ():
         name, type_oid, modifier = text.rsplit(" ", 2)
         columns.append([name, int(type_oid), int(modifier)])
-    if not shape.fits(shape.record.relation_oid, columns):
+    if not shape.fits(shape.relation, columns):
         return "its table has other columns now"
+    if not {column.name for column in shape.record.columns if column.not_null} <= set(row["not_null"] or ()):
+        return "a column may be NULL now that could not be"
+    keyed = sorted((c.pk_index, c.name) for c in shape.record.columns if c.pk_index is not None)
+    if [name for _, name in keyed] != list(row["primary_key"] or ()):
+        return "its table has another primary key now"
     return None

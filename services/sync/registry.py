@@ -48,8 +48,13 @@ class Registry:
             found.append(ShapeRecord.model_validate_json(entry.value or b""))
         return found
 
-    async def put(self, record: ShapeRecord) -> None:
-        await self.shapes.put(record.handle, record.model_dump_json().encode())
+    async def put(self, record: ShapeRecord) -> int:
+        """Returns the entry's revision."""
+        return await self.shapes.put(record.handle, record.model_dump_json().encode())
+
+    async def complete(self, record: ShapeRecord, revision: int) -> None:
+        """The record again, its snapshot whole; it must be as it was put. Raises KeyWrongLastSequenceError."""
+        await self.shapes.update(record.handle, record.model_dump_json().encode(), last=revision)
 
     async def forget(self, handle: str) -> None:
         """First the record, so that no client is led to the handle any more, then its messages. Repeat freely."""
@@ -58,12 +63,24 @@ class Registry:
         await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_snapshot(handle))
 
     async def has_snapshot(self, handle: str) -> bool:
-        """Whether the snapshot's last part is in the stream."""
+        """Whether the snapshot's first and last part are in the stream."""
+        subject = subjects.shape_snapshot(handle)
         try:
-            last = await self.js.get_last_msg(streams.SHAPES.name, subjects.shape_snapshot(handle), direct=True)
+            first = await self.js.get_msg(streams.SHAPES.name, seq=1, subject=subject, next=True, direct=True)
+            last = await self.js.get_last_msg(streams.SHAPES.name, subject, direct=True)
         except NotFoundError:
             return False
-        return (last.headers or {}).get(headers.FINAL) == "true"
+        return (first.headers or {}).get(headers.PART) == "0" and (last.headers or {}).get(headers.FINAL) == "true"
+
+    async def database(self) -> str | None:
+        """The identity of the database that the streams were fed from."""
+        try:
+            return ((await self.state.get("database")).value or b"").decode()
+        except KeyNotFoundError:
+            return None
+
+    async def save_database(self, identity: str) -> None:
+        await self.state.put("database", identity.encode())
 
     async def position(self) -> Position | None:
         try:

@@ -23,6 +23,8 @@ _LENGTH = Struct("!I")
 _STATUS = Struct("!cQQQqB")
 _U64 = Struct("!Q")
 
+_START_SECONDS = 30
+_ASK_SECONDS = 5.0
 _PAUSE_AT = 8 * 1024 * 1024  # bytes received and not yet taken
 
 SLOT_IS_ACTIVE = "55006"
@@ -50,12 +52,14 @@ class _Wire(asyncio.Protocol):
         self._rest = b""
         self._frames: deque[bytes] = deque()
         self._held = 0
-        self._paused = False
+        self.paused = False
         self._wake = asyncio.Event()
         self.started = asyncio.Event()
+        self.heard = time.monotonic()
         self.failure: Exception | None = None
 
     def data_received(self, data: bytes) -> None:
+        self.heard = time.monotonic()
         buffer = self._rest + data if self._rest else data
         place, end = 0, len(buffer)
         while end - place >= 5:
@@ -65,8 +69,8 @@ class _Wire(asyncio.Protocol):
             self._frame(buffer[place], buffer[place + 5 : after])
             place = after
         self._rest = buffer[place:]
-        if self._held > _PAUSE_AT and not self._paused:
-            self._paused = True
+        if self._held > _PAUSE_AT and not self.paused:
+            self.paused = True
             self._transport.pause_reading()
         self._wake.set()
 
@@ -97,8 +101,8 @@ class _Wire(asyncio.Protocol):
         frames = list(self._frames)
         self._frames.clear()
         self._held = 0
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             self._transport.resume_reading()
         return frames
 
@@ -142,7 +146,11 @@ class Replication:
         ).encode()
         transport.write(b"Q" + _LENGTH.pack(len(command) + 4) + command)
         opened = cls(connection, wire, transport)
-        await wire.started.wait()
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await wire.started.wait()
+        except TimeoutError:
+            wire.failure = StreamEnded(f"Postgres did not start to stream within {_START_SECONDS} s")
         if wire.failure:
             opened.close()
             raise wire.failure
@@ -152,12 +160,19 @@ class Replication:
         """CopyData bodies, in order: `w` (25 bytes of header, then one pgoutput message) or `k` (keepalive)."""
         return await self._wire.take()
 
+    def silent_for(self) -> float:
+        """Seconds since Postgres last sent anything; while we are behind in reading it counts as talking."""
+        return 0.0 if self._wire.paused else time.monotonic() - self._wire.heard
+
     def confirm(self, received: int, confirmed: int) -> None:
-        """Tell Postgres what has arrived and what it may forget. Cheap; may be repeated."""
+        """Tell Postgres what has arrived and what it may forget. Cheap; may be repeated.
+
+        Asks for an answer when Postgres was silent for a while: it has no other reason to speak on an idle server.
+        """
         if self._transport.is_closing():
             return
         now = int(time.time() * 1e6) - POSTGRES_EPOCH
-        body = _STATUS.pack(b"r", received, confirmed, confirmed, now, 0)
+        body = _STATUS.pack(b"r", received, confirmed, confirmed, now, self.silent_for() > _ASK_SECONDS)
         self._transport.write(b"d" + _LENGTH.pack(len(body) + 4) + body)
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from services.sync.entries import Entry, marked_last
 
 _MESSAGE_BYTES = 512 * 1024
 _ACK_SECONDS = 10
+_HEADERS_ROOM = 4096
 
 
 class Pending:
@@ -71,12 +72,18 @@ def messages(entries: list[Entry], limit: int = _MESSAGE_BYTES) -> Iterator[list
         yield run
 
 
+def largest_entry(js: JetStreamContext) -> int:
+    """Bytes of the largest entry that fits into a message of this bus, beside its headers."""
+    return int(js._nc.max_payload) - _HEADERS_ROOM
+
+
 class ShapeLog:
     """Appends to `shapes.<handle>.log`. One writer at a time: the expected sequence fences any other."""
 
     def __init__(self, js: JetStreamContext, handle: str) -> None:
         self._js = js
         self._subject = subjects.shape_log(handle)
+        self.largest = largest_entry(js)
         self._sequence = 0
         self._end = SNAPSHOT_END
 

@@ -14,8 +14,10 @@ from nats.js import JetStreamContext
 from medley.contracts import headers, subjects
 from medley.contracts.shapes import ShapeRecord
 from services.sync.entries import Encoder
+from services.sync.shape_log import largest_entry
+from services.sync.table import Refused, Table, quote_identifier
 from services.sync.visibility import Snapshot
-from services.sync.where import Equality, quote_identifier
+from services.sync.where import Equality
 
 PART_BYTES = 256 * 1024
 _DEADLINE = 24 * 3600.0
@@ -50,12 +52,10 @@ def _unescape(value: str) -> str:
     return "".join(pieces)
 
 
-def query(record: ShapeRecord, equalities: list[Equality]) -> str:
-    definition = record.definition
+def query(table: Table, record: ShapeRecord, equalities: list[Equality]) -> str:
     columns = ", ".join(quote_identifier(column.name) for column in record.columns)
-    table = f"{quote_identifier(definition.schema_name)}.{quote_identifier(definition.table)}"
     where = " AND ".join(equality.sql for equality in equalities)
-    return f"SELECT {columns} FROM {table}" + (f" WHERE {where}" if where else "")
+    return f"SELECT {columns} FROM {table.sql}" + (f" WHERE {where}" if where else "")
 
 
 async def _lines(connection: asyncpg.pool.PoolConnectionProxy, statement: str) -> AsyncIterator[list[str]]:
@@ -86,17 +86,19 @@ async def export(
     connection: asyncpg.pool.PoolConnectionProxy,
     js: JetStreamContext,
     record: ShapeRecord,
-    equalities: list[Equality],
+    rows_of: str,
     encoder: Encoder,
 ) -> int:
     """Write every part, the last one with the `snapshot-end` message; returns the number of rows.
+
+    Raises Refused when a row does not fit into a message.
 
     `connection` is in the REPEATABLE READ transaction whose snapshot the record names.
     """
     writer = _Writer(js, record.handle)
     rows = 0
     if record.definition.log == "full":
-        async for lines in _lines(connection, query(record, equalities)):
+        async for lines in _lines(connection, rows_of):
             for line in lines:
                 await writer.add(encoder.snapshot_entry(fields(line)))
             rows += len(lines)
@@ -123,16 +125,21 @@ class _Writer:
     def __init__(self, js: JetStreamContext, handle: str) -> None:
         self._js = js
         self._subject = subjects.shape_snapshot(handle)
+        self._largest = largest_entry(js)
         self._entries: list[bytes] = []
         self._bytes = 0
         self._part = 0
         self._acks: list[asyncio.Future[object]] = []
 
     async def add(self, entry: bytes) -> None:
+        if len(entry) > self._largest:
+            raise Refused(
+                "table", f"a row of {len(entry)} bytes does not fit into a message of the bus ({self._largest} bytes)"
+            )
+        if self._entries and self._bytes + len(entry) > PART_BYTES:
+            await self._flush(final=False)
         self._entries.append(entry)
         self._bytes += len(entry) + 1
-        if self._bytes >= PART_BYTES:
-            await self._flush(final=False)
 
     async def finish(self, entry: bytes) -> None:
         self._entries.append(entry)

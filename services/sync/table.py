@@ -13,6 +13,10 @@ _PRECISIONS = {"time", "timetz", "timestamp", "timestamptz"}
 _HEADER = 4  # bytes that varlena type modifiers count in
 
 
+def quote_identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 class Refused(Exception):
     """The caller asked for something that cannot be; `errors` is by parameter."""
 
@@ -39,9 +43,21 @@ class Table:
     oid: int
     schema: str
     name: str
+    partitioned: bool
     full_identity: bool
-    published: bool
+    publication_entry: int | None
+    """OID of its place in the publication; another one after it was taken out and put in again."""
     columns: tuple[ColumnFacts, ...]
+
+    @property
+    def published(self) -> bool:
+        return self.publication_entry is not None
+
+    @property
+    def sql(self) -> str:
+        """As FROM, LOCK and ADD TABLE name it: its own rows, not those of tables that inherit from it."""
+        name = f"{quote_identifier(self.schema)}.{quote_identifier(self.name)}"
+        return name if self.partitioned else f"ONLY {name}"
 
     @property
     def primary_key(self) -> tuple[str, ...]:

@@ -8,18 +8,19 @@ any other type or operator is refused, never guessed.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from services.sync.table import ColumnFacts, Refused
+from services.sync.table import ColumnFacts, Refused, quote_identifier
 
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<string>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")+") | (?P<param>\$\d+) |
+      (?P<string>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")+") | (?P<param>\$\d{1,5}) |
       (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?) |
       (?P<word>[^\W\d][\w$]*) | (?P<symbol>[=()])
     )""",
     re.VERBOSE,
 )
+
+_MOST = 1000
 
 Canonical = Callable[[str], str]
 Condition = tuple[str, str, str]
@@ -27,8 +28,8 @@ Condition = tuple[str, str, str]
 
 
 def _number(text: str) -> str:
-    value = Decimal(text)
-    return str(value.normalize() + 0) if value.is_finite() else text
+    """Postgres writes a numeric without exponent; zeros behind the point do not count."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _same(text: str) -> str:
@@ -89,6 +90,8 @@ def parse(text: str, params: Sequence[str]) -> list[Equality]:
     while True:
         equality, place = _term(tokens, place, params, text)
         equalities.append(equality)
+        if len(equalities) > _MOST:
+            raise Refused("where", f"more than {_MOST} conditions")
         if place == len(tokens):
             return equalities
         kind, value, at = tokens[place]
@@ -132,10 +135,6 @@ class _Column:
 class _Constant:
     text: str
     sql: str
-
-
-def quote_identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def quote_literal(text: str) -> str:

@@ -5,9 +5,10 @@ All of it is rebuilt from the streams when the connection was lost; nothing here
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from nats.aio.client import Client
@@ -17,9 +18,11 @@ from nats.errors import NoRespondersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
+from medley.contracts.offsets import Offset
 from medley.contracts.shapes import Heartbeat, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from services.api.shape.bodies import Bodies
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Tail
 
@@ -27,6 +30,11 @@ log = structlog.get_logger()
 
 _BEAT_VALID = 3.0  # seconds without a heartbeat after which sync counts as gone
 _RETRY_OPEN = 0.25
+_ASK_SECONDS = 2.0
+_RETRY_FEED = 0.25
+_LEFT = 10_000  # handles remembered as gone
+_BODY_BYTES = 32 * 1024 * 1024
+_PLACES = 100_000
 
 Connect = Callable[[Callable[[], None]], Awaitable[Client]]
 """Connects to NATS; the argument is called when the connection breaks."""
@@ -46,18 +54,25 @@ class Feed:
         self._held_bytes = 0
         self._tail_bytes = tail_bytes
         self._open_seconds = open_seconds
+        self._left: OrderedDict[str, None] = OrderedDict()
+        self.bodies: Bodies[tuple[bytes, Offset, bool]] = Bodies(_BODY_BYTES)
+        """Bodies of logs: (body, offset reached, whether that is the log's end)."""
+        self.chunks: Bodies[tuple[bytes, int]] = Bodies(_BODY_BYTES)
+        """Chunks of snapshots: (body, last part)."""
+        self.places: Bodies[int] = Bodies(_PLACES)
+        """Where to read on in the stream: after an offset of a log, or for a part of a snapshot."""
         self._changed = asyncio.Event()
         self._beat = 0.0
         self._beat_state = "waiting"
 
-    async def run(self) -> None:
-        """Follow the registry; ends only by raising."""
+    async def run(self, informed: Callable[[], None]) -> None:
+        """Follow the registry, and say once all that is there now is known; ends only by raising."""
         bucket = await bus.ensure_bucket(self.client.jetstream(), streams.SHAPES_BUCKET)
         watcher = await bucket.watchall()
         async for entry in watcher:
             if entry is None:
-                continue
-            if entry.operation in ("DEL", "PURGE"):
+                informed()
+            elif entry.operation in ("DEL", "PURGE"):
                 self._leave(entry.key)
             else:
                 self._enter(ShapeRecord.model_validate_json(entry.value or b""))
@@ -101,18 +116,18 @@ class Feed:
         request = OpenRequest(definition=definition).model_dump_json().encode()
         deadline = time.monotonic() + self._open_seconds
         while True:
+            # Asked again and again: the sync that took the request may be gone, and another one there.
             try:
-                answer = await self.client.request(
-                    subjects.SYNC_SHAPES_OPEN, request, timeout=max(0.1, deadline - time.monotonic())
-                )
+                answer = await self.client.request(subjects.SYNC_SHAPES_OPEN, request, timeout=_ASK_SECONDS)
                 reply = OpenReply.model_validate_json(answer.data)
-            except NoRespondersError:
+            except (NatsError, TimeoutError) as error:
+                if (record := self.known(definition)) is not None:
+                    return OpenReply(record=record)
                 if time.monotonic() + _RETRY_OPEN > deadline:
-                    raise Transient("no sync is running") from None
+                    reason = "no sync is running" if isinstance(error, NoRespondersError) else "sync does not answer"
+                    raise Transient(f"{reason}; try again") from error
                 await asyncio.sleep(_RETRY_OPEN)
                 continue
-            except (NatsError, TimeoutError) as error:
-                raise Transient(f"sync did not answer: {error!r}") from error
             if reply.record is not None:
                 self._enter(reply.record)
             return reply
@@ -147,12 +162,17 @@ class Feed:
 
     def _enter(self, record: ShapeRecord) -> None:
         known = self._records.get(record.handle)
+        if record.handle in self._left:
+            return  # the word that it is gone came first
         if known is None or known.state == "snapshotting":
             self._records[record.handle] = record
             self._handles[record.definition] = record.handle
             self._changed.set()
 
     def _leave(self, handle: str) -> None:
+        self._left[handle] = None
+        if len(self._left) > _LEFT:
+            self._left.popitem(last=False)
         record = self._records.pop(handle, None)
         if record is not None and self._handles.get(record.definition) == handle:
             del self._handles[record.definition]
@@ -172,10 +192,9 @@ class Feed:
         tail = self._tails.get(handle)
         if tail is None:
             return  # nobody has asked for it here
-        held = tail.append(piece(message, message.metadata.sequence.stream))
-        if held:
+        if grown := tail.append(piece(message, message.metadata.sequence.stream)):
             self._held.append(tail)
-            self._held_bytes += held
+            self._held_bytes += grown
         while self._held_bytes > self._tail_bytes and self._held:
             self._held_bytes -= self._held.popleft().forget_oldest()
 
@@ -186,11 +205,13 @@ class Feeds:
     def __init__(self) -> None:
         self.current: Feed | None = None
 
+    def _use(self, feed: Feed) -> None:
+        self.current = feed
+
     @asynccontextmanager
     async def _connected(self, client: Client, tail_bytes: int, open_seconds: float) -> AsyncIterator[Feed]:
         feed = Feed(client, tail_bytes, open_seconds)
         await feed.subscribe()
-        self.current = feed
         try:
             yield feed
         finally:
@@ -204,12 +225,12 @@ class Feeds:
             try:
                 client = await connect(lost.set)
                 async with self._connected(client, tail_bytes, open_seconds) as feed, asyncio.TaskGroup() as group:
-                    following = group.create_task(feed.run())
+                    following = group.create_task(feed.run(partial(self._use, feed)))
                     await lost.wait()
                     following.cancel()
-            except (Transient, NatsError, OSError, TimeoutError, ExceptionGroup) as error:
+            except Exception as error:  # whatever it was, all is learnt anew
                 log.warning("feed broken", error=repr(error))
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(_RETRY_FEED)
             finally:
                 if client is not None:
                     await bus.close(client)

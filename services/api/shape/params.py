@@ -60,6 +60,14 @@ def parse(query: str) -> Asked | Errors:
     return Asked(definition, offset, given["offset"], handle, live, _integer(given.get("cursor")))
 
 
+def _storable(text: str) -> bool:
+    """Whether Postgres can hold the text: valid UTF-8 without NUL."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def _flag(given: Mapping[str, str], name: str) -> bool:
     return name in given and given[name] != "false"
 
@@ -83,8 +91,10 @@ def _offset(given: Mapping[str, str], errors: Errors) -> Offset | None:
 def _definition(given: Mapping[str, str], numbered: dict[str, str], errors: Errors) -> ShapeDefinition | None:
     table = _table(given.get("table", ""), errors)
     where = given.get("where") or None
-    if where is not None and len(where.encode()) > _MAX_WHERE:
+    if where is not None and len(where.encode(errors="replace")) > _MAX_WHERE:
         errors["where"] = [f"is longer than {_MAX_WHERE} bytes"]
+    if where is not None and not _storable(where):
+        errors["where"] = ["must be text that Postgres can hold: no NUL, no lone surrogates"]
     params = _params(given.get("params"), numbered, errors)
     columns = _columns(given.get("columns"), errors)
     replica = _choice(given, "replica", ("default", "full"), errors)
@@ -113,14 +123,19 @@ def _params(text: str | None, numbered: dict[str, str], errors: Errors) -> tuple
     if text:
         try:
             parsed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         if isinstance(parsed, list):
             parsed = {str(number): value for number, value in enumerate(parsed, 1)}
-        if not isinstance(parsed, dict):
+        if not isinstance(parsed, dict) or not all(
+            isinstance(v, str | int | float) and not isinstance(v, bool) for v in parsed.values()
+        ):
             errors["params"] = ["must be a JSON object, or params[1]=…"]
             return ()
         numbered = {**{str(key): str(value) for key, value in parsed.items()}, **numbered}
+    if any(not _storable(value) for value in numbered.values()):
+        errors["params"] = ["must be text that Postgres can hold: no NUL, no lone surrogates"]
+        return ()
     wanted = [str(number) for number in range(1, len(numbered) + 1)]
     if any(key not in numbered for key in wanted):
         errors["params"] = ["Parameters must be numbered sequentially, starting from 1"]

@@ -1,6 +1,7 @@
 """Answer a valid request: which shape, which of the protocol's four reads, and its body (sections 1.2 and 1.3)."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import orjson
@@ -26,7 +27,6 @@ from services.api.shape.tail import Tail
 
 _INITIAL_CACHE = b"public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746"
 _LIVE_CACHE = b"public, max-age=5, stale-while-revalidate=5"
-_SHARED_BYTES = 256 * 1024
 _OUT_OF_BOUNDS = {"offset": ["out of bounds for this shape"]}
 
 
@@ -97,12 +97,10 @@ class Reading:
         """The chunk of the snapshot after the offset; None when all of it has been read."""
         offset = asked.offset or BEFORE_ALL
         first = 0 if offset == BEFORE_ALL else offset.op + 1
-        tail = await self._feed.tail(record.handle)
-        kept = tail.snapshots.get(first)
+        kept = self._feed.chunks.get(record.handle, first)
         if kept is None:
-            kept = await self._chunk(record, tail, first)
-            if len(kept[0]) <= _SHARED_BYTES:
-                tail.snapshots[first] = kept
+            kept = await self._chunk(record, first)
+            self._feed.chunks.keep(kept, len(kept[0]), record.handle, first)
         if kept is _NOTHING:
             return None
         body, last = kept
@@ -111,19 +109,19 @@ class Reading:
         headers = [*self._headers(record, Offset(0, last), tag, has_data=True), (b"cache-control", cache)]
         return Response(200, body, [*headers, self._schema(record)])
 
-    async def _chunk(self, record: ShapeRecord, tail: Tail, first: int) -> tuple[bytes, int]:
+    async def _chunk(self, record: ShapeRecord, first: int) -> tuple[bytes, int]:
         """Whole parts from number `first` until the chunk is large enough: (body, last part's number)."""
         payloads: list[bytes] = []
-        size, number, sequence = 0, first - 1, tail.parts.get(first, 1)
+        size, number, sequence = 0, first - 1, self._feed.places.get(record.handle, first) or 1
         while size < self._settings.shape_chunk_bytes:
             parts = await self._feed.store.parts(record.handle, sequence, self._settings.shape_chunk_bytes - size)
             if not parts:
-                if self._feed.record(record.handle) is None:
+                if first == 0 or self._feed.record(record.handle) is None:
                     raise _Gone
                 break
             for part in parts:
                 sequence = part.sequence + 1
-                tail.parts[part.number + 1] = sequence
+                self._feed.places.keep(sequence, 1, record.handle, part.number + 1)
                 if part.number < first:
                     continue
                 payloads.append(part.payload[1:-1])
@@ -134,14 +132,13 @@ class Reading:
         return (b"[" + b",".join(payloads) + b"]", number) if payloads else _NOTHING
 
     async def _log(self, asked: Asked, record: ShapeRecord, tail: Tail, offset: Offset) -> Response:
-        key = (offset, asked.live)
-        kept = tail.bodies.get(key)
+        end, position = tail.end, self._feed.position
+        kept = self._feed.bodies.get(record.handle, offset, end) if end > offset else None
         if kept is None:
-            end, position = tail.end, self._feed.position
-            pieces = await self._pieces(record, tail, offset)
+            pieces = await self._pieces(record, tail, offset, end)
             kept = _join(pieces, offset, end, position)
-            if tail.end == end and pieces:
-                tail.bodies[key] = kept
+            if pieces:
+                self._feed.bodies.keep(kept, len(kept[0]), record.handle, offset, end)
         body, reached, at_end = kept
         has_data = reached > offset
         tag = etag(record.handle, asked.offset_text, reached, has_data)
@@ -155,21 +152,21 @@ class Reading:
             headers += [(b"cache-control", self._cache()), self._schema(record)]
         return Response(200, body, headers)
 
-    async def _pieces(self, record: ShapeRecord, tail: Tail, offset: Offset) -> list[Piece]:
+    async def _pieces(self, record: ShapeRecord, tail: Tail, offset: Offset, end: Offset) -> list[Piece]:
         """The visible pieces after the offset, up to the chunk's size. Raises _Gone when they are purged."""
-        if offset >= tail.end:
+        if offset >= end:
             return []
         pieces = tail.since(offset)
         if pieces is None:
-            pieces = await self._stored(record, tail, offset)
+            pieces = await self._stored(record, offset, end, tail.end_sequence)
             if not pieces or pieces[0].after > offset:
                 raise _Gone
         return list(_limited(pieces, self._settings.shape_chunk_bytes))
 
-    async def _stored(self, record: ShapeRecord, tail: Tail, offset: Offset) -> list[Piece]:
-        end = tail.end
+    async def _stored(self, record: ShapeRecord, offset: Offset, end: Offset, end_sequence: int) -> list[Piece]:
         store = self._feed.store
-        sequence = tail.places.get(offset) or await store.find(record.handle, offset, tail.end_sequence)
+        sequence = self._feed.places.get(record.handle, offset)
+        sequence = sequence or await store.find(record.handle, offset, end_sequence)
         pieces: list[Piece] = []
         size = 0
         while size < self._settings.shape_chunk_bytes:
@@ -181,7 +178,7 @@ class Reading:
                 break
             sequence = batch[-1].sequence + 1
         if pieces:
-            tail.places[pieces[-1].offset] = pieces[-1].sequence + 1
+            self._feed.places.keep(pieces[-1].sequence + 1, 1, record.handle, pieces[-1].offset)
         return pieces
 
     def _cache(self) -> bytes:
@@ -197,7 +194,8 @@ class Reading:
         ]
 
     def _schema(self, record: ShapeRecord) -> tuple[bytes, bytes]:
-        return b"electric-schema", orjson.dumps(record.protocol_schema)
+        """ASCII, for headers are: other characters of column names are escaped."""
+        return b"electric-schema", json.dumps(record.protocol_schema, separators=(",", ":")).encode()
 
     def _conditional(self, response: Response, if_none_match: str | None) -> Response:
         found = dict(response.headers)

@@ -50,7 +50,7 @@ class ShapeRoute:
     async def health(self, scope: Scope, send: Send) -> None:
         """`active` while sync leads and the bus is there; else 202 with what we wait for."""
         feed = self._feeds.current
-        state = feed.state if feed is not None else "waiting"
+        state = feed.state if feed is not None else "starting"
         headers = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
         status = 200 if state == "active" else 202
         answer = Response(status, orjson.dumps({"status": state}), headers)
@@ -64,6 +64,11 @@ class ShapeRoute:
         answer = response.message(401, "Unauthorized - Invalid API secret")
         await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
         return False
+
+    async def not_yet(self, scope: Scope, send: Send) -> None:
+        """A request for another route while the process still waits at the gate."""
+        answer = response.unavailable("the API is starting: it waits for the bus, the database and their schema")
+        await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
 
     def release(self) -> None:
         """Answer everyone who waits for a change now: the process is about to stop."""

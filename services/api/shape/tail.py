@@ -20,14 +20,6 @@ class Tail:
         self._tip: Offset = SNAPSHOT_END
         self._pieces: deque[Piece] = deque()
         self._next: asyncio.Future[None] | None = None
-        self.bodies: dict[tuple[Offset, bool], tuple[bytes, Offset, bool]] = {}
-        """Bodies built since the last change, by offset and liveness; shared by all who ask for the same."""
-        self.places: dict[Offset, int] = {}
-        """Where to read on in the stream after an offset that was served."""
-        self.parts: dict[int, int] = {0: 1}
-        """Where a part of the snapshot begins to be looked for in the stream."""
-        self.snapshots: dict[int, tuple[bytes, int]] = {}
-        """Small chunks of the snapshot, by their first part: (body, last part)."""
 
     def load(self, last: Piece | None) -> None:
         """Learn the log's end from the stream, unless the tail knows a later one."""
@@ -37,21 +29,22 @@ class Tail:
         self.loaded = last is None or last.last or self.loaded
 
     def append(self, piece: Piece) -> int:
-        """Take in a piece as it arrives; returns how many bytes it holds now (0: it was known)."""
+        """Take in a piece as it arrives; returns by how many bytes memory grew (0: it was known)."""
         if piece.offset <= self._tip:
             return 0
+        freed = 0
         if self._pieces and piece.after != self._tip:
+            freed = sum(len(old.payload) for old in self._pieces)
             self._pieces.clear()
         self._pieces.append(piece)
         self._tip = piece.offset
         if piece.last:
             self._advance(piece)
             self.loaded = True
-        return len(piece.payload)
+        return len(piece.payload) - freed
 
     def _advance(self, piece: Piece) -> None:
         self.end, self.end_sequence = piece.offset, piece.sequence
-        self.bodies.clear()
         self.release()
 
     def forget_oldest(self) -> int:

@@ -66,6 +66,23 @@ def test_a_where_clause_has_a_limit() -> None:
     assert "where" in parsed
 
 
+@pytest.mark.parametrize("value", ["%00", "%ED%A0%80"])
+@pytest.mark.parametrize("field", ["where", "params[1]"])
+def test_text_that_postgres_cannot_hold_is_refused_or_made_whole(field: str, value: str) -> None:
+    parsed = parse(f"table=t&offset=-1&{field}=a{value}")
+    if value == "%00":
+        assert isinstance(parsed, dict)
+    else:
+        assert isinstance(parsed, Asked), "what is not UTF-8 is read with replacement characters"
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, '{"1":null}', '{"1":true}', '{"1":{}}', "7", '{"1":"\\ud800"}', "{"])
+def test_params_that_are_none_are_refused(text: str) -> None:
+    parsed = parse(urlencode({"table": "t", "offset": "-1", "params": text}))
+    assert isinstance(parsed, dict)
+    assert "params" in parsed
+
+
 def test_params_in_both_forms_and_any_order_are_one_definition() -> None:
     deep = asked("table=t&where=a%3D%241+AND+b%3D%242&params%5B2%5D=y&offset=-1&params[1]=x&log=full&unknown=1")
     json = asked(urlencode({"table": '"t"', "where": "a=$1 AND b=$2", "params": '{"1":"x","2":"y"}', "offset": "-1"}))

@@ -26,6 +26,7 @@ def encoder(
         definition=ShapeDefinition(schema_name="public", table=table, **definition),
         state="ready",
         relation_oid=1,
+        publication_entry=1,
         columns=columns,
         protocol_schema={},
         conditions=tuple(where) if where else None,
@@ -129,8 +130,12 @@ def test_the_last_entry_of_a_transaction_says_so() -> None:
     assert orjson.loads(marked_last(entry).body)["headers"]["last"] is True
 
 
-def test_truncate_and_an_update_without_its_old_row_end_the_log() -> None:
+def test_what_the_log_cannot_go_on_after() -> None:
     with pytest.raises(Rotate):
         encoder().entries({"op": "truncate", "position": 0}, TX)
     with pytest.raises(Rotate):
         encoder().entries(update(None, row()), TX)
+    with pytest.raises(Rotate):
+        encoder().entries({"op": "delete", "position": 0, "old": None}, TX)
+    with pytest.raises(Rotate, match="9000000 bytes"):
+        encoder().entries({"op": "oversize", "position": 0, "bytes": 9_000_000}, TX)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from medley.contracts.offsets import Offset
 from services.sync.capture import Confirmation
-from services.sync.changes import Assembler, Message, parse_message_id
+from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.entries import Entry
 from services.sync.pgoutput import Begin, Commit, Delete, Insert, Relation, Truncate
 from services.sync.shape_log import Pending, messages
@@ -17,8 +17,14 @@ SONGS = Relation(1, "public", "songs", (("id", 23, -1),))
 BLOBS = Relation(2, "public", "blobs", (("id", 23, -1),))
 
 
-def assemble(limit: int, *changes: Insert | Delete | Truncate, lsn: int = 500) -> list[Message]:
-    assembler = Assembler(limit)
+def assemble(
+    limit: int,
+    *changes: Insert | Delete | Truncate,
+    lsn: int = 500,
+    largest: int = 100_000,
+    stored: Place = (0, -1),
+) -> list[Message]:
+    assembler = Assembler(limit, largest, stored)
     assembler.begin(Begin(lsn, 1_700_000_000_000_000, 77))
     made = [message for change in changes for message in assembler.change(change)]
     return made + assembler.commit(Commit(lsn, lsn + 8))
@@ -37,7 +43,7 @@ def test_one_message_for_each_table_run_and_the_last_says_so() -> None:
     ]
     assert [message.headers["Medley-Last"] for message in made] == ["false", "false", "true"]
     assert [message.headers["Medley-Position"] for message in made] == ["0", "2", "3"]
-    assert [message.headers["Nats-Msg-Id"] for message in made] == ["500:0", "500:1", "500:2"]
+    assert [message.headers["Nats-Msg-Id"] for message in made] == ["500:0", "500:2", "500:3"]
     body = orjson.loads(made[0].payload)
     assert (body["lsn"], body["xid"], body["table"]) == ("500", 77, "songs")
     assert body["changes"] == [
@@ -65,8 +71,21 @@ def test_an_empty_transaction_gives_no_message() -> None:
     assert assemble(10_000) == []
 
 
-def test_message_ids_compare_in_the_order_of_the_stream() -> None:
-    assert parse_message_id("9:2") < parse_message_id("9:10") < parse_message_id("10:0")
+def test_after_a_crash_the_rest_is_made_however_the_messages_were_cut_before() -> None:
+    changes = [insert(SONGS, number) for number in range(1000)]
+    for stop in (1, 5):
+        before = assemble(2_000, *changes)[:stop]
+        after = assemble(5_000, *changes, stored=last_place(before[-1].payload))
+        found = [c["position"] for m in (*before, *after) for c in orjson.loads(m.payload)["changes"]]
+        assert found == list(range(1000))
+        assert len({message.id for message in (*before, *after)}) == len(before) + len(after)
+    assert assemble(2_000, *changes, stored=(500, 999)) == []
+    assert assemble(2_000, *changes, stored=(501, 0)) == []
+
+
+def test_a_change_that_fits_no_message_leaves_a_word_in_its_place() -> None:
+    [message] = assemble(10_000, insert(SONGS, 1), Insert(SONGS, {"id": "x" * 5000}), insert(SONGS, 3), largest=4000)
+    assert [change["op"] for change in orjson.loads(message.payload)["changes"]] == ["insert", "oversize", "insert"]
 
 
 def entry(tx: int, op: int, body: bytes = b'{"headers":{}}') -> Entry:

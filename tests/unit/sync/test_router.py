@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.sync.router import Router
 from services.sync.where import Where, compile_conditions
 
-T = ("public", "t")
+T = 16_400
 
 
 @dataclass(eq=False)
@@ -31,7 +31,7 @@ def test_a_change_reaches_whole_tables_and_equal_values_of_old_and_new() -> None
         shape("both", owner="ann", k="1"),
     ):
         router.add(T, each)
-    router.add(("public", "other"), shape("elsewhere"))
+    router.add(16_401, shape("elsewhere"))
     assert names(router.concerned(T, None, {"owner": "ann", "k": "2"})) == ["ann", "whole"]
     assert names(router.concerned(T, {"owner": "bob", "k": "1"}, {"owner": "ann", "k": "1"})) == [
         "ann",

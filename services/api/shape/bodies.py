@@ -1,0 +1,36 @@
+"""Bodies that were built once and may be asked for again, within a bound of bytes. Pure.
+
+A body is kept under everything that it is made of, so that none is ever out of date: the oldest simply goes.
+"""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+_LARGEST_SHARE = 64  # nothing larger than this part of the bound is kept
+
+
+class Bodies(Generic[V]):
+    """The values used last, `most` bytes of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[tuple[object, ...], tuple[V, int]] = OrderedDict()
+        self.size = 0
+
+    def get(self, *key: object) -> V | None:
+        found = self._held.get(key)
+        if found is None:
+            return None
+        self._held.move_to_end(key)
+        return found[0]
+
+    def keep(self, value: V, size: int, *key: object) -> None:
+        """Remember a value of `size` bytes, unless it is so large that it would push out everything else."""
+        if size > self._most // _LARGEST_SHARE or key in self._held:
+            return
+        self._held[key] = (value, size)
+        self.size += size
+        while self.size > self._most:
+            _, (_, freed) = self._held.popitem(last=False)
+            self.size -= freed
