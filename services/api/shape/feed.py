@@ -204,9 +204,21 @@ class Feeds:
 
     def __init__(self) -> None:
         self.current: Feed | None = None
+        self._there = asyncio.Event()
+
+    async def get(self, within: float) -> Feed:
+        """The feed, as soon as there is one. Raises Transient after `within` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while self.current is None:
+                    await self._there.wait()
+        except TimeoutError:
+            raise Transient("the bus is not connected") from None
+        return self.current
 
     def _use(self, feed: Feed) -> None:
         self.current = feed
+        self._there.set()
 
     @asynccontextmanager
     async def _connected(self, client: Client, tail_bytes: int, open_seconds: float) -> AsyncIterator[Feed]:
@@ -216,6 +228,7 @@ class Feeds:
             yield feed
         finally:
             self.current = None
+            self._there.clear()
             feed.close()
 
     async def run(self, connect: Connect, tail_bytes: int, open_seconds: float) -> None:

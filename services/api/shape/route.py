@@ -18,6 +18,8 @@ from services.api.shape.response import Response
 
 log = structlog.get_logger()
 
+_FEED_SECONDS = 2.0
+
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -87,9 +89,7 @@ class ShapeRoute:
         asked = params.parse(query)
         if isinstance(asked, dict):
             return response.refused(asked)
-        feed = self._feeds.current
-        if feed is None:
-            return response.unavailable("the bus is not connected")
+        feed = await self._feeds.get(_FEED_SECONDS)
         if_none_match = headers.get(b"if-none-match", b"").decode("latin-1")
         return await Reading(feed, self._settings).answer(asked, if_none_match)
 
