@@ -33,7 +33,8 @@ async def describe(connection: Any, schema: str, name: str, publication: str) ->
         partitioned=row["kind"] == "p",
         full_identity=row["full_identity"],
         publication_entry=row["publication_entry"],
-        columns=tuple(_facts(r) for r in found if not r["generated"]),
+        virtual=any(r["virtual"] for r in found),
+        columns=tuple(_facts(r) for r in found if r["published"]),
     )
 
 

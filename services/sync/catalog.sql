@@ -19,9 +19,12 @@ UNION
 SELECT t.relid::regclass::text FROM pg_catalog.pg_partition_tree($1::bigint::oid) t
 
 -- name: columns
--- $1 relation OID: its columns in order, with what the schema header needs.
+-- $1 relation OID: its columns in order, with what the schema header needs. Generated columns are in the replication
+-- stream from Postgres 18 on, and only stored ones.
 SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifier,
-       a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
+       a.attnotnull AS not_null, a.attgenerated = 'v' AS virtual,
+       a.attgenerated = '' OR (a.attgenerated = 's' AND pg_catalog.current_setting('server_version_num')::int >= 180000)
+           AS published,
        coalesce(e.typname, t.typname) AS type_name,
        pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(t.typname) AS type_sql,
        CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN greatest(a.attndims, 1) ELSE 0 END AS dims,
@@ -47,7 +50,8 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name,
        r.oid::bigint AS publication_entry,
        (SELECT array_agg(a.attname || ' ' || a.atttypid::bigint || ' ' || a.atttypmod ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-          AND a.attgenerated = '') AS columns,
+          AND (a.attgenerated = ''
+               OR (a.attgenerated = 's' AND pg_catalog.current_setting('server_version_num')::int >= 180000))) AS columns,
        (SELECT array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull) AS not_null,
        (SELECT array_agg(a.attname::text ORDER BY k.place)
@@ -75,8 +79,10 @@ SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')
 SELECT pg_catalog.pg_drop_replication_slot($1)
 
 -- name: publication
--- $1 publication: whether changes of partitions are published as their root's; no row when it does not exist.
-SELECT pubviaroot FROM pg_catalog.pg_publication WHERE pubname = $1
+-- $1 publication: whether changes of partitions are published as their root's, and stored generated columns at all
+-- (Postgres 18; NULL before); no row when it does not exist.
+SELECT pubviaroot AS via_root, to_jsonb(p) ->> 'pubgencols' = 's' AS generated
+FROM pg_catalog.pg_publication p WHERE pubname = $1
 
 -- name: database
 -- Which database this is, on which timeline, and how far its log has been written.

@@ -46,11 +46,15 @@ async def prepare(
 
 async def _ensure_publication(connection: asyncpg.pool.PoolConnectionProxy, settings: SyncSettings) -> None:
     name = quote_identifier(settings.publication)
-    via_root = await connection.fetchval(SQL["publication"], settings.publication)
-    if via_root is None:
-        await connection.execute(f"CREATE PUBLICATION {name} WITH (publish_via_partition_root = true)")
-    elif not via_root:
-        await connection.execute(f"ALTER PUBLICATION {name} SET (publish_via_partition_root = true)")
+    options = "publish_via_partition_root = true"
+    if connection.get_server_version().major >= 18:
+        # Else an UPDATE of a table with a stored generated column would fail under REPLICA IDENTITY FULL.
+        options += ", publish_generated_columns = stored"
+    found = await connection.fetchrow(SQL["publication"], settings.publication)
+    if found is None:
+        await connection.execute(f"CREATE PUBLICATION {name} WITH ({options})")
+    elif not found["via_root"] or found["generated"] is False:
+        await connection.execute(f"ALTER PUBLICATION {name} SET ({options})")
     for table in settings.published:
         try:
             await publish(connection, await describe(connection, "public", table, settings.publication), settings)
@@ -97,6 +101,10 @@ async def publish(connection: asyncpg.pool.PoolConnectionProxy, table: Table, se
     """
     if table.published and table.full_identity:
         return
+    if table.virtual:
+        raise Refused(
+            "table", f"{table.name} has virtual generated columns: once published, Postgres would refuse to update it"
+        )
     for number in range(1, _LOCK_TRIES + 1):
         try:
             async with connection.transaction():

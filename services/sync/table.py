@@ -47,6 +47,8 @@ class Table:
     full_identity: bool
     publication_entry: int | None
     """OID of its place in the publication; another one after it was taken out and put in again."""
+    virtual: bool
+    """It has virtual generated columns, which no replication stream can hold."""
     columns: tuple[ColumnFacts, ...]
 
     @property
