@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 _STATUS_INTERVAL = 0.5
 _SILENCE = 30.0  # seconds; it is asked for an answer much earlier
-_ROOM = 64 * 1024  # in a message, beside its one largest change: the columns and the headers
+_ROOM = 256 * 1024  # in a message, beside its one largest change: up to 1,600 columns, and the headers
 
 
 async def last_message(js: JetStreamContext) -> tuple[str, Place] | None:

@@ -47,6 +47,7 @@ class Assembler:
         self._limit = limit
         self._largest = largest
         self._stored = stored
+        self._heads: dict[Relation, tuple[str, bytes]] = {}
         self._begin: Begin | None = None
         self._relation: Relation | None = None
         self._changes: list[bytes] = []
@@ -98,10 +99,13 @@ class Assembler:
         if not self._changes or self._begin is None or self._relation is None:
             return []
         begin, relation = self._begin, self._relation
-        payload = _payload(begin, relation, self._changes)
+        if relation not in self._heads:
+            self._heads[relation] = _head(relation)
+        subject, head = self._heads[relation]
+        payload = _payload(head, begin, self._changes)
         message_id = f"{begin.lsn}:{self._first}"
         message = Message(
-            subject=subjects.changes(relation.schema, relation.table),
+            subject=subject,
             payload=payload,
             id=message_id,
             headers={
@@ -128,16 +132,24 @@ def _as_json(event: Insert | Update | Delete) -> dict[str, Any]:
             assert_never(event)
 
 
-def _payload(begin: Begin, relation: Relation, changes: list[bytes]) -> bytes:
-    head = orjson.dumps(
+def _head(relation: Relation) -> tuple[str, bytes]:
+    """What all messages of a table have in common: the subject, and the beginning of the body."""
+    body = orjson.dumps(
         {
             "schema": relation.schema,
             "table": relation.table,
-            "lsn": str(begin.lsn),
-            "xid": begin.xid,
-            "commit_time": datetime.fromtimestamp(begin.commit_time / 1e6, UTC),
             "oid": relation.oid,
             "columns": relation.columns,
         }
     )
-    return head[:-1] + b',"changes":[' + b",".join(changes) + b"]}"
+    return subjects.changes(relation.schema, relation.table), body[:-1]
+
+
+def _payload(head: bytes, begin: Begin, changes: list[bytes]) -> bytes:
+    return b'%b,"lsn":"%d","xid":%d,"commit_time":%b,"changes":[%b]}' % (
+        head,
+        begin.lsn,
+        begin.xid,
+        orjson.dumps(datetime.fromtimestamp(begin.commit_time / 1e6, UTC)),
+        b",".join(changes),
+    )
