@@ -47,6 +47,7 @@ class Feed:
         self.client = client
         self.store = Store(client)
         self.position = 0
+        self.closing = False
         self._records: dict[str, ShapeRecord] = {}
         self._handles: dict[ShapeDefinition, str] = {}
         self._tails: dict[str, Tail] = {}
@@ -93,7 +94,8 @@ class Feed:
         self.position = await self.store.position()
 
     def close(self) -> None:
-        """Release everyone who waits; they ask again."""
+        """Release everyone who waits, and let nobody wait here again."""
+        self.closing = True
         for tail in self._tails.values():
             tail.release()
 

@@ -91,6 +91,8 @@ class Reading:
 
     async def _wait(self, tail: Tail) -> None:
         """Hold until the log grows or the poll is over; many wait on one future."""
+        if self._feed.closing:
+            return
         await asyncio.wait([tail.changed()], timeout=self._settings.long_poll_seconds)
 
     async def _snapshot(self, asked: Asked, record: ShapeRecord) -> Response | None:
