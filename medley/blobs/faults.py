@@ -8,6 +8,7 @@ import asyncpg
 from medley.runtime.errors import Permanent, Transient, Unavailable
 
 # The values themselves are at fault (SQLSTATE classes 22 and 23): the same statement fails again.
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 _PERMANENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
@@ -18,7 +19,7 @@ def database() -> Iterator[None]:
         yield
     except _PERMANENT as error:
         raise Permanent(f"Postgres refused the values: {error}") from error
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, *_LOST) as error:
         raise Unavailable(f"Postgres cannot be reached ({str(error) or type(error).__name__})") from error
     except asyncpg.PostgresError as error:
         raise Transient(f"Postgres could not do it now: {error}") from error

@@ -20,6 +20,14 @@ SESSION = {
     "extra_float_digits": "1",
 }
 
+# Whatever asyncpg raises when a server goes away under a session; the last one is its own confusion about that.
+FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 
 

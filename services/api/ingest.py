@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from medley.contracts import headers, subjects
 from medley.contracts.jobs import IngestJob
 from medley.runtime import statements
+from medley.runtime.postgres import FAILURES
 
 log = structlog.get_logger()
 
 SQL = statements.load(__file__)
 _ROOM = 1024  # headers count as payload on the bus
-_DATABASE_DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def router(pool: asyncpg.Pool, js: JetStreamContext) -> APIRouter:
@@ -48,7 +48,7 @@ def router(pool: asyncpg.Pool, js: JetStreamContext) -> APIRouter:
             return refusal
         try:
             await pool.execute(SQL["queue"], job.job_id, _clean(job.filename), _clean(job.client_id), timeout=5)
-        except _DATABASE_DOWN as error:
+        except FAILURES as error:
             log.warning("queued job has no row yet", job=str(job.job_id), reason=repr(error))
         return JSONResponse({"job_id": str(job.job_id)}, 202, {"location": f"/v1/ingest/{job.job_id}"})
 
@@ -59,7 +59,7 @@ def router(pool: asyncpg.Pool, js: JetStreamContext) -> APIRouter:
             row = await pool.fetchrow(SQL["job"], UUID(job_id), timeout=5)
         except ValueError:
             return _invalid({"job_id": ["must be a UUID"]})
-        except _DATABASE_DOWN as error:
+        except FAILURES as error:
             return _problem(503, f"the database cannot answer now ({type(error).__name__}); try again")
         if row is None:
             return _problem(404, f"no job {job_id}")

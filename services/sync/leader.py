@@ -17,6 +17,7 @@ from medley.contracts import streams, subjects
 from medley.contracts.shapes import Heartbeat
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
 from services.sync import publication, reconcile, requests
 from services.sync.capture import Capture, last_message
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 _STANDBY = 0.5
 _HEARTBEAT = 0.5
 _STOP = 2.0
-_TRANSIENT = (Transient, NatsError, asyncpg.PostgresError, OSError, TimeoutError)
+_TRANSIENT = (Transient, NatsError, *FAILURES)
 
 
 class BusLost(Transient):

@@ -17,6 +17,7 @@ import structlog
 
 from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
 from medley.runtime.errors import Transient
+from medley.runtime.postgres import FAILURES
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
@@ -244,7 +245,7 @@ class _Session:
     async def close(self) -> None:
         try:
             await self.connection.execute("ROLLBACK")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except FAILURES:
             self.connection.terminate()
         finally:
             await self._pool.release(self.connection)

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import structlog
 
+from medley.runtime.postgres import FAILURES
 from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
@@ -23,7 +24,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         oids = sorted({shape.relation for shape in shapes})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
-        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
             continue
         tables = {row["oid"]: row for row in rows}

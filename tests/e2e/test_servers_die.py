@@ -7,10 +7,9 @@ import asyncpg
 import psutil
 import pytest
 
+from medley.runtime.postgres import FAILURES
 from tests.support.library import Follower, rows_of, until
 from tests.support.stacks import Up
-
-_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 async def _write(dsn: str, table: str, stop: asyncio.Event) -> None:
@@ -22,7 +21,7 @@ async def _write(dsn: str, table: str, stop: asyncio.Event) -> None:
             await connection.execute(f"INSERT INTO {table} (n) SELECT 0 FROM generate_series(1, 5)")
             await connection.execute(f"UPDATE {table} SET n = n + 1 WHERE id % 7 = 3")
             await connection.execute(f"DELETE FROM {table} WHERE n > 5")
-        except _LOST:
+        except FAILURES:
             connection = None
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.01)
