@@ -8,8 +8,9 @@ import asyncpg
 from medley.runtime.errors import Permanent, Transient, Unavailable
 
 # The values themselves are at fault (SQLSTATE classes 22 and 23): the same statement fails again.
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 _PERMANENT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# The server went away, or is about to (SQLSTATE classes 08 and 57).
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 
 
 @contextmanager
