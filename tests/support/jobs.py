@@ -35,14 +35,14 @@ class Queue:
     async def row(self, job_id: UUID) -> asyncpg.Record | None:
         return await self.pool.fetchrow("SELECT * FROM ingest_jobs WHERE id = $1", job_id)
 
-    async def ended(self, job_id: UUID, within: float = 20) -> asyncpg.Record:
+    async def ended(self, job_id: UUID, within: float = 60) -> asyncpg.Record:
         """The job's row once it is done or failed."""
         async with asyncio.timeout(within):
             while (row := await self.row(job_id)) is None or row["state"] not in ("done", "failed"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return row
 
-    async def empty(self, within: float = 20) -> None:
+    async def empty(self, within: float = 60) -> None:
         """Until every message was acknowledged."""
         async with asyncio.timeout(within):
             while (await self.js.stream_info("INGEST")).state.messages:  # noqa: ASYNC110

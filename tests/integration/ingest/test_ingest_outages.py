@@ -18,29 +18,33 @@ def _through(way: Relay, url: str) -> str:
 
 async def test_the_bus_goes_away_and_comes_back(queue: Queue, dsn: str, nats_url: str, spool: Path) -> None:
     async with relay(nats_url) as way:
-        settings = worker_settings(dsn, _through(way, nats_url), NO_S3, spool, allowed_folders=(SAMPLES,))
+        settings = worker_settings(
+            dsn, _through(way, nats_url), NO_S3, spool, allowed_folders=(SAMPLES,), ack_wait_seconds=3
+        )
         async with worker(settings):
             assert (await queue.ended(await queue.publish(path("dunes.jpg"))))["state"] == "done"
             way.cut()
             jobs = [await queue.publish(inline(b"file %d" % n)) for n in range(8)]
             way.open = True
-            rows = [await queue.ended(job, within=30) for job in jobs]
-            await queue.empty(within=40)
+            rows = [await queue.ended(job, within=60) for job in jobs]
+            await queue.empty(within=60)
     assert {row["state"] for row in rows} == {"done"}
     assert await queue.count("media_blobs") == 9
 
 
 async def test_the_database_goes_away_and_comes_back(queue: Queue, dsn: str, nats_url: str, spool: Path) -> None:
     async with relay(dsn) as way:
-        settings = worker_settings(_through(way, dsn), nats_url, NO_S3, spool, allowed_folders=(SAMPLES,))
+        settings = worker_settings(
+            _through(way, dsn), nats_url, NO_S3, spool, allowed_folders=(SAMPLES,), ack_wait_seconds=3
+        )
         async with worker(settings):
             assert (await queue.ended(await queue.publish(path("dunes.jpg"))))["state"] == "done"
             way.cut()
             jobs = [await queue.publish(inline(b"file %d" % n)) for n in range(8)]
             await _delivered_again(queue)
             way.open = True
-            rows = [await queue.ended(job, within=30) for job in jobs]
-            await queue.empty(within=40)
+            rows = [await queue.ended(job, within=60) for job in jobs]
+            await queue.empty(within=60)
     assert {row["state"] for row in rows} == {"done"}
     assert await queue.count("media_blobs") == 9
     assert await queue.dead() == []
