@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-JobState = Literal["queued", "running", "done", "failed"]
 
 
 class _Model(BaseModel):

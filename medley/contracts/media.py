@@ -21,13 +21,3 @@ class AudioMetadata(BaseModel):
     bitrate: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
-
-
-class ImageMetadata(BaseModel):
-    """Properties of a picture; unknown keys are kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-    width: int
-    height: int
-    format: str

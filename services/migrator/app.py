@@ -16,6 +16,7 @@ from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
 from medley.runtime import bus, postgres
 from medley.runtime.errors import Permanent, Unavailable
+from medley.runtime.process import Stopped, unless_stopped
 from medley.runtime.retry import attempts
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.migrator import ledger, migrations
@@ -84,11 +85,8 @@ async def _publish(client: Client, state: SchemaState) -> None:
 
 
 async def main(stop: asyncio.Event) -> None:
-    """One run; a signal cancels it between statements."""
-    run = asyncio.create_task(migrate(PostgresSettings(), NatsSettings(), SchemaSettings()))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not run.done():
-        run.cancel()
-    await run
+    """One run; a signal ends it, which is a failure: the schema is not what it should be."""
+    try:
+        await unless_stopped(stop, migrate(PostgresSettings(), NatsSettings(), SchemaSettings()))
+    except Stopped:
+        raise Unavailable("told to stop before the run was done; run it again") from None

@@ -100,9 +100,10 @@ class Fanout:
         try:
             yield held
         finally:
-            self._holds[relation].remove(held)
-            if not self._holds[relation]:
-                del self._holds[relation]
+            # By identity: what two openings hold may well be equal.
+            others = [other for other in self._holds.pop(relation) if other is not held]
+            if others:
+                self._holds[relation] = others
 
     def recent(self) -> tuple[int, ...]:
         """The transactions fanned out lately, oldest first."""
@@ -122,7 +123,7 @@ class Fanout:
             if shape.admits(incoming):
                 for change in incoming.changes:
                     shape.take_in(change, incoming.transaction)
-        if current == self._inside:
+        if current is not None and current == self._inside:
             self._touched[shape.record.handle] = shape
         else:
             shape.pending.transaction_ends()

@@ -28,7 +28,7 @@ _ASK_SECONDS = 5.0
 _PAUSE_AT = 8 * 1024 * 1024  # bytes received and not yet taken
 
 SLOT_IS_ACTIVE = "55006"
-WAL_DATA, KEEPALIVE = ord("w"), ord("k")
+KEEPALIVE = ord("k")
 WAL_HEADER = 25  # bytes before pgoutput's message in a 'w' frame
 
 

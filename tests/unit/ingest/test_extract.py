@@ -39,10 +39,6 @@ async def test_size_of_a_picture() -> None:
     assert found.facts == {"width": 640, "height": 427, "format": "JPEG"}
 
 
-def _flac_cut(data: bytes) -> bytes:
-    return data[:60]
-
-
 def _noise_behind(count: int) -> bytes:
     return bytes((i * i * 31 + i * 7) % 251 for i in range(count))
 

@@ -92,3 +92,19 @@ def test_shapes_are_found_by_the_table_itself_not_by_its_name() -> None:
     worker._process(incoming(1, 200, 1, oid=2))
     assert lasts(worker.shapes["one"]) == []
     assert lasts(worker.shapes["two"]) == [(200, True)]
+
+
+def test_of_two_openings_of_one_table_each_holds_its_own() -> None:
+    worker = fanout()
+    with worker.holding(1) as first:
+        with worker.holding(1) as second:
+            pass
+        worker._process(incoming(1, 200, 1))
+    worker._process(incoming(2, 210, 1))
+    assert ([each.sequence for each in first], second) == ([1], [])
+
+
+def test_a_shape_opened_while_nothing_happens_holds_nothing_up() -> None:
+    worker = fanout()
+    open_with(worker, [])
+    assert worker._touched == {}
