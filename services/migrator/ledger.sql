@@ -1,18 +1,84 @@
 -- name: create_ledger
--- The ledger itself; the first thing a migrator makes. Later columns may only be nullable.
+-- The ledger itself; the first thing a migrator makes. Later columns may only be nullable: older clients ask it
+-- `SELECT 1 FROM schema_versions WHERE filename = $1`, so a row stands for a migration that is wholly done.
 CREATE TABLE IF NOT EXISTS schema_versions (
-    filename   text        PRIMARY KEY,
-    applied_at timestamptz NOT NULL DEFAULT now(),
-    checksum   text
+    filename    text        PRIMARY KEY,
+    applied_at  timestamptz NOT NULL DEFAULT now(),
+    checksum    text,
+    position    integer,
+    sql         text,
+    history     text,
+    fingerprint text,
+    compat      jsonb,
+    remark      text,
+    catalogue   jsonb
 )
 
--- name: applied
--- Every applied migration, oldest first.
-SELECT filename, checksum FROM schema_versions ORDER BY filename COLLATE "C"
+-- name: create_started
+-- What runs outside a transaction, between its start and its end.
+CREATE TABLE IF NOT EXISTS schema_started (
+    filename   text        PRIMARY KEY,
+    checksum   text        NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: alter_ledger
+-- A ledger of the first migrator gets the columns that came later.
+ALTER TABLE schema_versions
+    ADD COLUMN IF NOT EXISTS checksum text, ADD COLUMN IF NOT EXISTS position integer, ADD COLUMN IF NOT EXISTS sql text,
+    ADD COLUMN IF NOT EXISTS history text, ADD COLUMN IF NOT EXISTS fingerprint text, ADD COLUMN IF NOT EXISTS compat jsonb,
+    ADD COLUMN IF NOT EXISTS remark text, ADD COLUMN IF NOT EXISTS catalogue jsonb
+
+-- name: is_current
+-- Has the ledger every column and its second table?
+SELECT count(*) = 10 AND to_regclass('schema_started') IS NOT NULL
+FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname IN
+    ('filename', 'applied_at', 'checksum', 'position', 'sql', 'history', 'fingerprint', 'compat', 'remark', 'catalogue')
 
 -- name: record
--- $1 filename, $2 checksum: in the migration's own transaction.
-INSERT INTO schema_versions (filename, checksum) VALUES ($1, $2)
+-- $1 filename, $2 checksum, $3 position, $4 text, $5 history, $6 fingerprint, $7 compat, $8 remark, $9 catalogue:
+-- in the migration's own transaction.
+INSERT INTO schema_versions (filename, checksum, position, sql, history, fingerprint, compat, remark, catalogue)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: forget_catalogue
+-- $1 filename: only the newest row keeps the catalogue.
+UPDATE schema_versions SET catalogue = NULL WHERE catalogue IS NOT NULL AND filename <> $1
+
+-- name: complete
+-- $1 filename, $2 checksum, $3 position, $4 text, $5 history: of a row that an earlier migrator wrote.
+UPDATE schema_versions SET checksum = $2, position = $3, sql = coalesce(sql, $4), history = $5 WHERE filename = $1
+
+-- name: keep_catalogue
+-- $1 filename, $2 fingerprint, $3 catalogue
+UPDATE schema_versions SET fingerprint = $2, catalogue = $3 WHERE filename = $1
+
+-- name: edit
+-- $1 filename, $2 checksum, $3 text, $4 remark: the file was edited without changing what it makes.
+UPDATE schema_versions SET checksum = $2, sql = $3, remark = $4 WHERE filename = $1
+
+-- name: rechain
+-- $1 filename, $2 history
+UPDATE schema_versions SET history = $2 WHERE filename = $1
+
+-- name: start
+-- $1 filename, $2 checksum
+INSERT INTO schema_started (filename, checksum) VALUES ($1, $2)
+
+-- name: end
+-- $1 filename
+DELETE FROM schema_started WHERE filename = $1
+
+-- name: invalid_indexes
+-- What a CREATE INDEX CONCURRENTLY that failed leaves behind; one that is still running looks the same.
+SELECT i.indexrelid::regclass::text AS index, i.indrelid::regclass::text AS table,
+       EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid) AS running
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE NOT i.indisvalid AND n.nspname !~ '^pg_' AND c.relkind = 'i'
+ORDER BY 1
 
 -- name: try_lock
 -- Polled, never awaited: a waiting lock deadlocks with CREATE INDEX CONCURRENTLY.
@@ -20,3 +86,23 @@ SELECT pg_try_advisory_lock(4914873226811547209)
 
 -- name: unlock
 SELECT pg_advisory_unlock(4914873226811547209)
+
+-- name: holds_lock
+-- Does this very backend hold the lock? Behind a pooler in transaction mode it may not.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks
+    WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND objsubid = 1
+      AND (classid::bigint << 32 | objid::bigint) = 4914873226811547209
+      AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+)
+
+-- name: blockers
+-- Sessions that hold a lock on a table, the oldest transaction first: who a migration may be waiting for.
+SELECT a.pid, a.application_name AS application, a.state, now() - a.xact_start AS since, left(a.query, 80) AS query
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.xact_start IS NOT NULL
+  AND EXISTS (SELECT FROM pg_catalog.pg_locks AS l
+              JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace <> 'pg_catalog'::regnamespace
+              WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation')
+ORDER BY a.xact_start
+LIMIT 3
