@@ -7,12 +7,15 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SchemaState(BaseModel):
-    """Which migrations the database has, in order, and whether the last run left it whole."""
+    """What the last run of the migrator left: the migrations in the order in which they ran, what the schema is
+    meant to be, and why the run failed if it did. Postgres is the truth; this is how others are told to look."""
 
     model_config = ConfigDict(frozen=True)
 
     verdict: Literal["compatible", "failed"]
     applied: tuple[str, ...]
+    fingerprint: str | None = None
+    history: str | None = None
     reason: str | None = None
     published_at: datetime
 

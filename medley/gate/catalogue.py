@@ -85,6 +85,22 @@ class Catalogue:
         return json.dumps([list(entry) for entry in sorted(self.entries, key=lambda entry: entry.key)])
 
 
+def patched(recorded: Catalogue, before: Catalogue, after: Catalogue) -> Catalogue:
+    """What the schema is meant to be once a migration took the live one from `before` to `after`.
+
+    What else differs between `recorded` and `before` was not made by a migration, and stays told apart.
+    """
+    if recorded.fingerprint == before.fingerprint:
+        return after
+    entries = dict(recorded.by_key)
+    for key, entry in after.by_key.items():
+        if before.by_key.get(key) != entry:
+            entries[key] = entry
+    for key in before.by_key.keys() - after.by_key.keys():
+        entries.pop(key, None)
+    return Catalogue(tuple(entries.values()))
+
+
 class Table(NamedTuple):
     """A table or a view, with what belongs to it by name; `others` are triggers, policies and rules."""
 

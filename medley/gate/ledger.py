@@ -83,21 +83,23 @@ class Ledger:
     @property
     def fingerprint(self) -> str | None:
         """What the schema is meant to be."""
-        return self.recorded.fingerprint if self.recorded else None
+        if self.recorded is not None:
+            return self.recorded.fingerprint
+        return self.applied[-1].fingerprint if self.applied else None
 
 
 async def read(connection: asyncpg.Connection, recorded: bool = True) -> Ledger:
     """The ledger in the session's schema; with the recorded catalogue unless told otherwise."""
     try:
         rows = await connection.fetch(SQL["rows"])
-        started = await connection.fetch(SQL["started"])
+        started = await connection.fetch(SQL["started"]) if await connection.fetchval(SQL["has_started"]) else []
         text = await connection.fetchval(SQL["catalogue"]) if recorded else None
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         return await _early(connection)
-    applied = tuple(Applied(*row)._replace(compat=compat_from(row["compat"]) if row["compat"] else None) for row in rows)
-    return Ledger(
-        True, applied, tuple(Started(*row) for row in started), catalogue.from_json(text) if text else None
+    applied = tuple(
+        Applied(*row)._replace(compat=compat_from(row["compat"]) if row["compat"] else None) for row in rows
     )
+    return Ledger(True, applied, tuple(Started(*row) for row in started), catalogue.from_json(text) if text else None)
 
 
 async def _early(connection: asyncpg.Connection) -> Ledger:

@@ -8,6 +8,10 @@ ORDER BY position, filename COLLATE "C"
 -- The same of a ledger that a migrator without fingerprints made.
 SELECT filename, applied_at, checksum FROM schema_versions ORDER BY filename COLLATE "C"
 
+-- name: has_started
+-- The table of what runs outside a transaction is made with the first such migration.
+SELECT to_regclass('schema_started') IS NOT NULL
+
 -- name: started
 -- What was begun outside a transaction and is not known to have ended.
 SELECT filename, checksum, started_at FROM schema_started ORDER BY filename COLLATE "C"

@@ -34,9 +34,9 @@ Service = Callable[[asyncio.Event], Awaitable[None]]
 def run(service: str, main: Service, stop_within: float = 5.0) -> None:
     """Run `main(stop)` until it returns; SIGINT and SIGTERM set `stop`.
 
-    Exits with 0 when it returned, 1 when it raised. A MedleyError is one line, anything else a traceback. A service
-    that has not stopped `stop_within` seconds after the signal, since a server that it waits for is frozen, is left
-    as it is: whatever it was doing must survive a kill anyway.
+    Exits with 0 when it returned; a MedleyError is one line and its own code, anything else a traceback and 1. A
+    service that has not stopped `stop_within` seconds after the signal, since a server that it waits for is frozen, is
+    left as it is: whatever it was doing must survive a kill anyway.
     """
     logs.configure(service)
     gc.set_threshold(*_COLLECT)
@@ -66,7 +66,7 @@ async def _supervised(service: str, main: Service, stop_within: float) -> int:
         pass
     except MedleyError as error:
         log.error(f"{service} stopped", reason=str(error))
-        return 1
+        return error.exit_code
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         log.error(f"{service} stopped", reason=f"a setting of {error.title} is wrong: {'; '.join(wrong)}")

@@ -1,27 +1,95 @@
-"""The ledger `schema_versions`: which migrations this database has."""
+"""The ledger as the migrator writes it. Reading is everybody's: `medley.gate.ledger`."""
+
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
+from medley.gate import history
+from medley.gate.catalogue import Catalogue
+from medley.gate.ledger import Compat, Ledger, read
 from medley.runtime import statements
 from services.migrator.migrations import Migration
 
 SQL = statements.load(__file__)
 
 
-async def create(connection: asyncpg.Connection) -> None:
-    await connection.execute(SQL["create_ledger"])
-
-
-async def applied(connection: asyncpg.Connection) -> dict[str, str | None]:
-    """Checksum by file name, oldest first."""
-    return {row["filename"]: row["checksum"] for row in await connection.fetch(SQL["applied"])}
-
-
-async def apply(connection: asyncpg.Connection, migration: Migration) -> None:
-    """The migration and its row, in one transaction: both or neither."""
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Make the ledger, or give that of an earlier migrator what it lacks."""
+    if await connection.fetchval(SQL["is_current"]):
+        return
     async with connection.transaction():
-        await connection.execute(migration.text)
-        await connection.execute(SQL["record"], migration.filename, migration.checksum)
+        await connection.execute(SQL["create_ledger"])
+        await connection.execute(SQL["alter_ledger"])
+
+
+async def complete(
+    connection: asyncpg.Connection, ledger: Ledger, files: Sequence[Migration], live: Catalogue
+) -> Ledger:
+    """Fill in what an earlier migrator, `init.sql` or a hand did not record, from the files and the live schema.
+
+    A fingerprint that was recorded stands: where the live schema has another, that is drift and not to be covered up.
+    """
+    if not ledger.applied or ledger.recorded is not None:
+        return ledger
+    by_name = {migration.filename: migration for migration in files}
+    value = ""
+    async with connection.transaction():
+        for position, row in enumerate(ledger.applied, 1):
+            file = by_name.get(row.filename)
+            checksum = row.checksum or (file.checksum if file else "")
+            text = file.text if file and file.checksum == checksum else None
+            value = history.extend(value, row.filename, checksum)
+            await connection.execute(SQL["complete"], row.filename, checksum or None, position, text, value)
+        if ledger.applied[-1].fingerprint in (None, live.fingerprint):
+            head = ledger.applied[-1].filename
+            await connection.execute(SQL["keep_catalogue"], head, live.fingerprint, live.as_json())
+    return await read(connection)
+
+
+async def record(
+    connection: asyncpg.Connection,
+    migration: Migration,
+    ledger: Ledger,
+    expected: Catalogue,
+    compat: Compat | None,
+    remark: str | None,
+) -> Ledger:
+    """Add the row of a migration that has just run in this transaction; gives the ledger with it."""
+    value = history.extend(ledger.history or "", migration.filename, migration.checksum)
+    await connection.execute(
+        SQL["record"],
+        migration.filename,
+        migration.checksum,
+        len(ledger.applied) + 1,
+        migration.text,
+        value,
+        expected.fingerprint,
+        compat.as_json() if compat else None,
+        remark,
+        expected.as_json(),
+    )
+    await connection.execute(SQL["forget_catalogue"], migration.filename)
+    return await read(connection)
+
+
+async def edit(connection: asyncpg.Connection, migration: Migration, ledger: Ledger) -> None:
+    """Take an edited text for the one that ran; the history hashes from there on follow it."""
+    async with connection.transaction():
+        await connection.execute(SQL["edit"], migration.filename, migration.checksum, migration.text, "edited")
+        checksums: Mapping[str, str] = {migration.filename: migration.checksum}
+        value = ""
+        for row in ledger.applied:
+            value = history.extend(value, row.filename, checksums.get(row.filename, row.checksum or ""))
+            await connection.execute(SQL["rechain"], row.filename, value)
+
+
+async def start(connection: asyncpg.Connection, migration: Migration) -> None:
+    await connection.execute(SQL["create_started"])
+    await connection.execute(SQL["start"], migration.filename, migration.checksum)
+
+
+async def end(connection: asyncpg.Connection, filename: str) -> None:
+    await connection.execute(SQL["end"], filename)
 
 
 async def try_lock(connection: asyncpg.Connection) -> bool:
@@ -29,5 +97,14 @@ async def try_lock(connection: asyncpg.Connection) -> bool:
     return bool(await connection.fetchval(SQL["try_lock"]))
 
 
+async def holds_lock(connection: asyncpg.Connection) -> bool:
+    return bool(await connection.fetchval(SQL["holds_lock"]))
+
+
 async def unlock(connection: asyncpg.Connection) -> None:
     await connection.execute(SQL["unlock"])
+
+
+async def invalid_indexes(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """`index`, `table`, `running` of every index that queries do not use."""
+    return list(await connection.fetch(SQL["invalid_indexes"]))

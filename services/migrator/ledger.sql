@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS schema_versions (
 )
 
 -- name: create_started
--- What runs outside a transaction, between its start and its end.
+-- What runs outside a transaction, between its start and its end; made when there is such a migration.
 CREATE TABLE IF NOT EXISTS schema_started (
     filename   text        PRIMARY KEY,
     checksum   text        NOT NULL,
@@ -30,8 +30,8 @@ ALTER TABLE schema_versions
     ADD COLUMN IF NOT EXISTS remark text, ADD COLUMN IF NOT EXISTS catalogue jsonb
 
 -- name: is_current
--- Has the ledger every column and its second table?
-SELECT count(*) = 10 AND to_regclass('schema_started') IS NOT NULL
+-- Has the ledger every column?
+SELECT count(*) = 10
 FROM pg_catalog.pg_attribute
 WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname IN
     ('filename', 'applied_at', 'checksum', 'position', 'sql', 'history', 'fingerprint', 'compat', 'remark', 'catalogue')
@@ -95,14 +95,3 @@ SELECT EXISTS (
       AND (classid::bigint << 32 | objid::bigint) = 4914873226811547209
       AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 )
-
--- name: blockers
--- Sessions that hold a lock on a table, the oldest transaction first: who a migration may be waiting for.
-SELECT a.pid, a.application_name AS application, a.state, now() - a.xact_start AS since, left(a.query, 80) AS query
-FROM pg_catalog.pg_stat_activity AS a
-WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.xact_start IS NOT NULL
-  AND EXISTS (SELECT FROM pg_catalog.pg_locks AS l
-              JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace <> 'pg_catalog'::regnamespace
-              WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation')
-ORDER BY a.xact_start
-LIMIT 3

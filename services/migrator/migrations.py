@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from medley.runtime.errors import ConfigurationError, Permanent
+from medley.runtime.errors import ConfigurationError
 
 _NAME = re.compile(r"(\d{10})_[a-z0-9_]+\.sql")
 _NOT_MIGRATIONS = {"init.sql", "seeds.sql"}
@@ -46,25 +46,3 @@ def read(folder: Path) -> list[Migration]:
         text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
         migrations.append(Migration(path.name, text))
     return migrations
-
-
-def plan(files: list[Migration], applied: dict[str, str | None]) -> list[Migration]:
-    """What is still to be applied, in order.
-
-    Raises Permanent when an applied file was changed, or when a file is older than one already applied.
-    """
-    by_name = {migration.filename: migration for migration in files}
-    for filename, checksum in applied.items():
-        if filename in by_name and checksum not in (None, by_name[filename].checksum):
-            raise Permanent(
-                f"{filename} was changed after it was applied (found {by_name[filename].checksum[:12]}, "
-                f"applied {str(checksum)[:12]}); restore it and put the change into a new migration"
-            )
-    pending = [migration for migration in files if migration.filename not in applied]
-    newest = max(applied, default="")
-    for migration in pending:
-        if migration.filename < newest:
-            raise Permanent(
-                f"{migration.filename} is older than {newest}, which is applied already; give it a later timestamp"
-            )
-    return pending

@@ -32,7 +32,11 @@ def _code(text: str) -> str:
 
 @pytest.fixture(scope="module")
 async def library_dsn(postgres_dsn: str, fresh_nats_url: str) -> str:
-    return await migrated(postgres_dsn, fresh_nats_url)
+    dsn = await migrated(postgres_dsn, fresh_nats_url)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(STATEMENTS["services/migrator/ledger.py:create_started"])  # made when it is needed
+    await connection.close()
+    return dsn
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from medley.runtime.errors import ConfigurationError, Permanent
-from services.migrator.migrations import Migration, plan, read
+from medley.runtime.errors import ConfigurationError
+from services.migrator.migrations import Migration, read
 
 A, B, C = (Migration(f"160000000{n}_x.sql", f"SELECT {n};") for n in range(3))
 
@@ -30,16 +30,3 @@ def test_other_names_and_equal_timestamps_are_refused(tmp_path: Path, names: lis
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="SCHEMA_DIR"):
         read(tmp_path / "nowhere")
-
-
-def test_what_is_not_applied_is_pending() -> None:
-    assert plan([A, B, C], {}) == [A, B, C]
-    assert plan([A, B, C], {A.filename: A.checksum, B.filename: None}) == [C]
-    assert plan([A], {A.filename: A.checksum, B.filename: "gone"}) == []
-
-
-def test_a_changed_file_and_a_late_one_are_refused_by_name() -> None:
-    with pytest.raises(Permanent, match=f"{A.filename} was changed"):
-        plan([A], {A.filename: "other"})
-    with pytest.raises(Permanent, match=f"{A.filename} is older than {B.filename}"):
-        plan([A, B], {B.filename: B.checksum})

@@ -1,0 +1,176 @@
+"""Applies what a plan says. A file and its row are one transaction: both or neither.
+
+The order of a file: BEGIN → the text → the session is as it was before → what is the schema now, and whom does the
+change break → the row → COMMIT. A file that says `-- migrate: no-transaction`: "started" is recorded → its statement →
+the row takes the place of "started". Killed between the two, the next run asks what became of it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from medley.gate import catalogue
+from medley.gate.catalogue import Catalogue, patched
+from medley.gate.compatibility import compare
+from medley.gate.ledger import Compat, Ledger, read
+from medley.runtime.errors import Permanent, Unavailable
+from medley.runtime.retry import attempts
+from services.migrator import ledger as writing
+from services.migrator.directives import Script, read_script
+from services.migrator.explain import explained, waiting_for
+from services.migrator.migrations import Migration
+from services.migrator.plan import plan
+from services.migrator.settings import MigrateSettings
+
+log = structlog.get_logger()
+
+_AGAIN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_LEAVE_NO_TRACE = "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a run stands: the ledger, and the live schema (which has what no migration made, too)."""
+
+    ledger: Ledger
+    live: Catalogue
+
+    @property
+    def expected(self) -> Catalogue:
+        """What the schema is meant to be; an empty history means an empty schema."""
+        return self.ledger.recorded or Catalogue(())
+
+
+Step = Callable[[Migration, Script, State, str | None], Awaitable[State]]
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One run on a session that holds the lock."""
+
+    connection: asyncpg.Connection
+    settings: MigrateSettings
+    on_applied: Callable[[Migration, Compat], None] = lambda migration, compat: None
+
+    async def run(self, files: Sequence[Migration], allow_out_of_order: bool = False) -> Ledger:
+        """Everything pending, in order. Raises Permanent, with all refusals or with what failed and where."""
+        await writing.prepare(self.connection)
+        live = await catalogue.read(self.connection)
+        ledger = await writing.complete(self.connection, await read(self.connection), files, live)
+        planned = plan(files, ledger, allow_out_of_order)
+        scripts = {migration.filename: read_script(migration.filename, migration.text) for migration in planned.pending}
+        refusals = [*planned.refusals, *(str(fault) for script in scripts.values() for fault in script.faults)]
+        if refusals:
+            raise Permanent("\n".join(refusals))
+        await self._warn_of_invalid_indexes()
+        state = State(ledger, live)
+        for migration in planned.pending:
+            remark = "out of order" if migration.filename in planned.out_of_order else None
+            script = scripts[migration.filename]
+            step = self._alone if script.no_transaction else self._whole
+            state = await self._patiently(step, migration, script, state, remark)
+        return state.ledger
+
+    async def _patiently(
+        self, step: Step, migration: Migration, script: Script, state: State, remark: str | None
+    ) -> State:
+        """Again and again while a table is locked: each try is short, since everybody queues behind it."""
+        failure: asyncpg.PostgresError | None = None
+        async for number in attempts(self.settings.lock_wait_seconds, first=0.1, most=5):
+            if not await writing.holds_lock(self.connection):
+                raise Permanent(
+                    "this session does not hold the migrator's lock any more; needed: one session for the whole run. "
+                    "Point POSTGRES_DSN at Postgres itself, or at a pooler in session mode"
+                )
+            try:
+                return await step(migration, script, state, remark)
+            except _AGAIN as error:
+                failure = error
+                log.warning("not now, trying again", migration=migration.filename, attempt=number, reason=str(error))
+        raise Unavailable(
+            f"{migration.filename}: {failure} (tried for {self.settings.lock_wait_seconds:g} s); nothing of it was "
+            f"applied. {await waiting_for(self.connection)}"
+        ) from failure
+
+    async def _whole(self, migration: Migration, script: Script, state: State, remark: str | None) -> State:
+        connection, running = self.connection, None
+        try:
+            async with connection.transaction():
+                await self._timeouts("SET LOCAL")
+                for statement in script.statements:
+                    running = statement
+                    await connection.execute(statement.text)
+                running = None
+                await connection.execute(_LEAVE_NO_TRACE)
+                live = await catalogue.read(connection)
+                compat = Compat(tuple(compare(state.live, live)), _accepted(script))
+                expected = patched(state.expected, state.live, live)
+                ledger = await writing.record(connection, migration, state.ledger, expected, compat, remark)
+        except _AGAIN:
+            raise
+        except asyncpg.PostgresError as error:
+            raise Permanent(explained(script, running, error) + "; nothing of it was applied") from error
+        await connection.execute("DISCARD TEMP")
+        self.on_applied(migration, compat)
+        return State(ledger, live)
+
+    async def _alone(self, migration: Migration, script: Script, state: State, remark: str | None) -> State:
+        connection = self.connection
+        await writing.start(connection, migration)
+        try:
+            await self._timeouts("SET")
+            await connection.execute(script.statements[0].text)
+        except asyncpg.PostgresError as error:
+            await connection.execute("RESET ALL")
+            raise await self._failed_alone(migration, script, state, error) from error
+        await connection.execute("RESET ALL")
+        live = await catalogue.read(connection)
+        compat = Compat(tuple(compare(state.live, live)), _accepted(script))
+        expected = patched(state.expected, state.live, live)
+        async with connection.transaction():
+            await writing.end(connection, migration.filename)
+            ledger = await writing.record(connection, migration, state.ledger, expected, compat, remark)
+        self.on_applied(migration, compat)
+        return State(ledger, live)
+
+    async def _failed_alone(
+        self, migration: Migration, script: Script, state: State, error: asyncpg.PostgresError
+    ) -> Exception:
+        """It failed, and we know: when it left nothing behind, it was never started. Else a person decides."""
+        live = await catalogue.read(self.connection)
+        if live.fingerprint == state.live.fingerprint:
+            await writing.end(self.connection, migration.filename)
+            if isinstance(error, _AGAIN):
+                return error
+            return Permanent(explained(script, script.statements[0], error) + "; nothing of it was applied")
+        left = [entry.title for entry in live.entries if state.live.by_key.get(entry.key) != entry]
+        return Permanent(
+            f"{explained(script, script.statements[0], error)}; it ran outside a transaction and left {', '.join(left)}. "
+            f"Remove or mend that, then `medley migrate resolve {migration.filename} --retry`, or `--applied`"
+        )
+
+    async def _timeouts(self, set_: str) -> None:
+        await self.connection.execute(
+            f"{set_} lock_timeout = {round(self.settings.lock_timeout_seconds * 1000)}; "
+            f"{set_} statement_timeout = {round(self.settings.statement_timeout_seconds * 1000)}"
+        )
+
+    async def _warn_of_invalid_indexes(self) -> None:
+        for row in await writing.invalid_indexes(self.connection):
+            log.warning(invalid_index(row["index"], row["table"], row["running"]))
+
+
+def invalid_index(index: str, table: str, running: bool) -> str:
+    """What an INVALID index is, and what to do about it."""
+    if running:
+        return f"index {index} of {table} is being built by another session; wait for it"
+    return (
+        f"index {index} of {table} is INVALID: a CREATE INDEX CONCURRENTLY failed; writes pay for it and no query uses "
+        f"it. DROP INDEX CONCURRENTLY {index}, or REINDEX INDEX CONCURRENTLY {index}"
+    )
+
+
+def _accepted(script: Script) -> tuple[tuple[str, str], ...]:
+    return tuple((accept.kind, accept.reason) for accept in script.accepts)
