@@ -1,1 +1,1 @@
-"""How any service lives: settings, logs, bus, database, gate, start and stop. No domain word may appear here."""
+"""How any service lives: settings, logs, bus, database, start and stop. No domain word may appear here."""

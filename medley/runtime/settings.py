@@ -57,12 +57,13 @@ class LogSettings(BaseSettings):
 
 class SchemaSettings(BaseSettings):
     """`SCHEMA_DIR`: the folder of migrations. `SCHEMA_WAIT_SECONDS`: how long the gate waits before it gives up
-    (0: for ever)."""
+    (0: for ever). `SCHEMA_RECHECK_SECONDS`: how often a running service looks whether the schema still fits."""
 
     model_config = SettingsConfigDict(env_prefix="SCHEMA_")
 
     dir: Path = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
     wait_seconds: float = 0
+    recheck_seconds: float = Field(default=10, gt=0)
 
 
 class HealthSettings(BaseSettings):

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -14,9 +15,13 @@ from nats.js import JetStreamContext
 from medley import __version__
 from medley.blobs.opening import open_blobs
 from medley.blobs.shelf import Shelf
-from medley.runtime import bus, gate, postgres
+from medley.gate import needs
+from medley.gate.gate import Gate, guard, keeping
+from medley.gate.judge import Build
+from medley.gate.shipped import shipped
+from medley.runtime import bus, postgres
 from medley.runtime.process import unless_stopped
-from medley.runtime.settings import NatsSettings, PostgresSettings
+from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.api import blobs, ingest
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
@@ -38,25 +43,34 @@ class Application:
     """The outermost application: the two routes of the protocol are plain ASGI, everything else is FastAPI's.
 
     Paths are compared as decoded, without doubled and trailing slashes: one route, however it is spelt. `rest` is
-    there once the gate is open; until then the process already says that it is starting.
+    there while the gate is open; before, and after, every route says why nothing is served.
     """
 
-    def __init__(self, shapes: ShapeRoute) -> None:
-        self._shapes = shapes
+    def __init__(self, settings: ApiSettings) -> None:
+        self.settings = settings
+        self.feeds = Feeds()
+        self.shapes = ShapeRoute(self.feeds, settings)
         self.rest: FastAPI | None = None
+        self.gate: Gate | None = None
+
+    @property
+    def _closed(self) -> str | None:
+        if self.gate is None:
+            return "the API is starting: it waits for the bus"
+        return self.gate.closed
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        shapes = self._shapes
+        shapes = self.shapes
         if scope["type"] == "http":
             path = _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
-            if path == "/v1/shape":
-                return await shapes.shape(scope, send)
             if path == "/v1/health":
-                return await shapes.health(scope, send)
+                return await shapes.health(scope, send, self._closed)
+            if path == "/v1/shape":
+                return await shapes.shape(scope, send, self._closed)
             if not await shapes.admitted(scope, send):
                 return None
-            if self.rest is None:
-                return await shapes.not_yet(scope, send)
+            if self._closed is not None or self.rest is None:
+                return await shapes.not_now(scope, send, self._closed or "the API is starting")
             scope = {**scope, "path": path, "raw_path": path.encode()}
             await self.rest(scope, receive, send)
         return None
@@ -78,61 +92,70 @@ def _rest(backends: Backends, shelf: Shelf) -> FastAPI:
     return rest
 
 
-async def _start(nats: NatsSettings, dsn: PostgresSettings) -> Backends:
-    """Through the gate, with the bus and a pool."""
-    client = await bus.connect(nats, "api")
-    js = client.jetstream()
-    try:
-        await gate.wait(js)
-        await bus.ensure(js)
-        return Backends(client, js, await postgres.open_pool(dsn, "medley-api"))
-    except BaseException:
-        await bus.close(client)
-        raise
+class Api:
+    """Serves through the application while the gate is open."""
+
+    def __init__(self, application: Application, http: asyncio.Task[None], stop: asyncio.Event) -> None:
+        self._application = application
+        self._http = http
+        self._stop = stop
+        self._nats, self._dsn = NatsSettings(), PostgresSettings()
+
+    async def serve(self, closing: asyncio.Event) -> None:
+        """With the bus, a pool and the feed of changes, until `closing` is set and those who wait are answered."""
+        async with self._backends(closing) as backends:
+            following = asyncio.create_task(self._follow(), name="feed")
+            waiting = asyncio.create_task(closing.wait())
+            with open_blobs(backends.pool) as stored:
+                self._application.rest = _rest(backends, stored.shelf)
+                try:
+                    await asyncio.wait({waiting, following, self._http}, return_when=asyncio.FIRST_COMPLETED)
+                    if following.done():
+                        following.result()
+                finally:
+                    self._application.shapes.release()
+                    if self._stop.is_set():
+                        await asyncio.wait({self._http})  # while the last requests end, they are still served
+                    self._application.rest = None
+                    waiting.cancel()
+                    following.cancel()
+                    await asyncio.gather(waiting, following, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        async def connect(on_lost: Callable[[], None]) -> Client:
+            return await bus.connect(self._nats, "api-feed", on_lost)
+
+        settings = self._application.settings
+        await self._application.feeds.run(connect, settings.tail_bytes, settings.open_seconds)
+
+    @asynccontextmanager
+    async def _backends(self, closing: asyncio.Event) -> AsyncIterator[Backends]:
+        client = await unless_stopped(closing, bus.connect(self._nats, "api"))
+        try:
+            js = client.jetstream()
+            await unless_stopped(closing, bus.ensure(js))
+            pool = await unless_stopped(closing, postgres.open_pool(self._dsn, "medley-api"))
+            try:
+                yield Backends(client, js, pool)
+            finally:
+                pool.terminate()
+        finally:
+            await bus.close(client)
 
 
 async def main(stop: asyncio.Event) -> None:
-    """Listen, wait at the gate, then serve until told to stop."""
-    settings, nats, dsn = ApiSettings(), NatsSettings(), PostgresSettings()
+    """Listen, and serve while the gate is open, until told to stop."""
+    settings, schema = ApiSettings(), SchemaSettings()
     settings.check()
-    feeds = Feeds()
-    shapes = ShapeRoute(feeds, settings)
-    application = Application(shapes)
+    application = Application(settings)
+    build = Build(shipped(schema.dir), needs.of_service(__file__))
     listening = bind(settings.host, settings.port)
-    serving = asyncio.create_task(serve(application, listening, stop, shapes.release), name="http")
+    http = asyncio.create_task(serve(application, listening, stop, application.shapes.release), name="http")
+    api = Api(application, http, stop)
     try:
-        backends = await unless_stopped(stop, _start(nats, dsn))
-        try:
-            await _serve(application, backends, feeds, settings, nats, stop, serving)
-        finally:
-            await bus.close(backends.client)
-            backends.pool.terminate()
+        async with keeping("api", build, PostgresSettings(), NatsSettings(), schema, stop) as (gate, keeper):
+            application.gate = gate
+            await guard(gate, keeper, stop, api.serve)
     finally:
         stop.set()
-        await serving
-
-
-async def _serve(
-    application: Application,
-    backends: Backends,
-    feeds: Feeds,
-    settings: ApiSettings,
-    nats: NatsSettings,
-    stop: asyncio.Event,
-    serving: asyncio.Task[None],
-) -> None:
-    async def connect(on_lost: Callable[[], None]) -> Client:
-        return await bus.connect(nats, "api-feed", on_lost)
-
-    following = asyncio.create_task(feeds.run(connect, settings.tail_bytes, settings.open_seconds), name="feed")
-    with open_blobs(backends.pool) as stored:
-        application.rest = _rest(backends, stored.shelf)
-        try:
-            await asyncio.wait({serving, following}, return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
-                following.result()
-        finally:
-            stop.set()
-            await asyncio.wait({serving})  # while requests end, the feed still serves them
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        await http

@@ -19,7 +19,12 @@ from medley.blobs.opening import open_blobs
 from medley.blobs.settings import BlobSettings
 from medley.contracts import subjects
 from medley.contracts.streams import INGEST
-from medley.runtime import bus, gate, health, postgres
+from medley.gate import needs
+from medley.gate.gate import Gate, guard, keeping
+from medley.gate.judge import Build
+from medley.gate.shipped import shipped
+from medley.runtime import bus, health, postgres
+from medley.runtime.process import unless_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings, S3Settings, SchemaSettings
 from services.ingest.catalog import Catalog
 from services.ingest.jobs import Jobs
@@ -53,7 +58,7 @@ def read_settings() -> Settings:
 
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[health.Report]:
-    """A worker that takes jobs while the block runs. Waits for the servers and the gate first.
+    """A worker that takes jobs while the block runs. Waits for the servers first.
 
     At the end it takes nothing new, gives the jobs in hand `INGEST_STOP_SECONDS`, and gives the rest back.
     """
@@ -62,7 +67,6 @@ async def build(settings: Settings) -> AsyncIterator[health.Report]:
         stack.push_async_callback(bus.close, client)
         js = client.jetstream()
         await bus.ensure(js)
-        await gate.wait(js, settings.schema)
         pool = await postgres.open_pool(settings.postgres, "medley-ingest")
         stack.callback(pool.terminate)
         jobs = _jobs(stack, settings, pool, js)
@@ -138,20 +142,32 @@ def _report(client: Client, broker: NatsBroker, pool: asyncpg.Pool) -> tuple[boo
     return client.is_connected, state
 
 
+class Worker:
+    """Takes jobs while the gate is open."""
+
+    def __init__(self, gate: Gate, settings: Settings) -> None:
+        self._gate = gate
+        self._settings = settings
+        self._working: health.Report | None = None
+
+    def report(self) -> tuple[bool, dict[str, Any]]:
+        well, state = self._working() if self._working is not None else (False, {})
+        return well and self._gate.closed is None, {**state, "schema": self._gate.closed or self._gate.answer.verdict}
+
+    async def serve(self, closing: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            self._working = await unless_stopped(closing, stack.enter_async_context(build(self._settings)))
+            try:
+                await closing.wait()
+            finally:
+                self._working = None
+
+
 async def main(stop: asyncio.Event) -> None:
     """Run until told to stop, which may be while it still waits for its servers."""
-    serving = asyncio.Event()
-
-    async def work() -> None:
-        async with build(read_settings()) as report, health.serve(report):
-            serving.set()
-            await stop.wait()
-
-    working, stopping = asyncio.create_task(work()), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not serving.is_set() and not working.done():
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-        return
-    await working
+    settings = read_settings()
+    needed = Build(shipped(settings.schema.dir), needs.of_service(__file__))
+    async with keeping("ingest", needed, settings.postgres, settings.nats, settings.schema, stop) as (gate, keeper):
+        worker = Worker(gate, settings)
+        async with health.serve(worker.report):
+            await guard(gate, keeper, stop, worker.serve)

@@ -147,7 +147,7 @@ class Runner:
             return Permanent(explained(script, script.statements[0], error) + "; nothing of it was applied")
         left = [entry.title for entry in live.entries if state.live.by_key.get(entry.key) != entry]
         return Permanent(
-            f"{explained(script, script.statements[0], error)}; it ran outside a transaction and left {', '.join(left)}. "
+            f"{explained(script, script.statements[0], error)}; it ran alone and left {', '.join(left)}. "
             f"Remove or mend that, then `medley migrate resolve {migration.filename} --retry`, or `--applied`"
         )
 

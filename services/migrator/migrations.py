@@ -1,14 +1,12 @@
 """Migration files: `<unix timestamp>_<words>.sql`, in the order of their timestamps. Pure but for reading them."""
 
-import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from medley.gate.shipped import NAME, checksum, text_of
 from medley.runtime.errors import ConfigurationError
 
-_NAME = re.compile(r"(\d{10})_[a-z0-9_]+\.sql")
-_NOT_MIGRATIONS = {"init.sql", "seeds.sql"}
+NOT_MIGRATIONS = {"init.sql", "seeds.sql"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Migration:
     @property
     def checksum(self) -> str:
         """sha256 of the text as `read` normalised it."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return checksum(self.text)
 
 
 def read(folder: Path) -> list[Migration]:
@@ -32,9 +30,9 @@ def read(folder: Path) -> list[Migration]:
     found: dict[str, str] = {}
     migrations = []
     for path in sorted(folder.glob("*.sql")):
-        if path.name in _NOT_MIGRATIONS:
+        if path.name in NOT_MIGRATIONS:
             continue
-        match = _NAME.fullmatch(path.name)
+        match = NAME.fullmatch(path.name)
         if match is None:
             raise ConfigurationError(
                 f"{path} is not named <unix timestamp>_<words>.sql (10 digits, then lower-case words); rename it"
@@ -43,6 +41,5 @@ def read(folder: Path) -> list[Migration]:
         if stamp in found:
             raise ConfigurationError(f"{found[stamp]} and {path.name} have one timestamp; give one of them a later one")
         found[stamp] = path.name
-        text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
-        migrations.append(Migration(path.name, text))
+        migrations.append(Migration(path.name, text_of(path)))
     return migrations

@@ -35,10 +35,11 @@ class ShapeRoute:
         self._settings = settings
         self._secret = settings.secret.get_secret_value()
 
-    async def shape(self, scope: Scope, send: Send) -> None:
+    async def shape(self, scope: Scope, send: Send, closed: str | None = None) -> None:
+        """`closed`: why nothing is served now; a preflight and a wrong secret are answered all the same."""
         headers = dict(scope["headers"])
         try:
-            answer = await self._answer(scope, headers)
+            answer = await self._answer(scope, headers, closed)
         except (Transient, NatsError, OSError, TimeoutError) as error:
             answer = response.unavailable(str(error) or type(error).__name__)
         except Exception:
@@ -49,13 +50,13 @@ class ShapeRoute:
             answer = Response(answer.status, answer.body, [*kept, (b"cache-control", b"no-cache")])
         await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
 
-    async def health(self, scope: Scope, send: Send) -> None:
-        """`active` while sync leads and the bus is there; else 202 with what we wait for."""
+    async def health(self, scope: Scope, send: Send, closed: str | None) -> None:
+        """`active` while sync leads and the bus is there; else 202 with what we wait for, and why a gate is closed."""
         feed = self._feeds.current
-        state = feed.state if feed is not None else "starting"
+        state = feed.state if feed is not None and closed is None else "starting"
         headers = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
         status = 200 if state == "active" else 202
-        answer = Response(status, orjson.dumps({"status": state}), headers)
+        answer = Response(status, orjson.dumps({"status": state, **({"reason": closed} if closed else {})}), headers)
         await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
 
     async def admitted(self, scope: Scope, send: Send) -> bool:
@@ -67,9 +68,9 @@ class ShapeRoute:
         await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
         return False
 
-    async def not_yet(self, scope: Scope, send: Send) -> None:
-        """A request for another route while the process still waits at the gate."""
-        answer = response.unavailable("the API is starting: it waits for the bus, the database and their schema")
+    async def not_now(self, scope: Scope, send: Send, reason: str) -> None:
+        """A request while the gate is closed, or not yet open."""
+        answer = response.unavailable(reason)
         await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
 
     def release(self) -> None:
@@ -77,7 +78,7 @@ class ShapeRoute:
         if self._feeds.current is not None:
             self._feeds.current.close()
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes]) -> Response:
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], closed: str | None) -> Response:
         method = scope["method"]
         if method == "OPTIONS":
             return Response(204, b"", _PREFLIGHT)
@@ -86,6 +87,8 @@ class ShapeRoute:
             return response.message(401, "Unauthorized - Invalid API secret")
         if method not in ("GET", "HEAD"):
             return response.message(405, f"{method} not allowed")
+        if closed is not None:
+            return response.unavailable(closed)
         asked = params.parse(query)
         if isinstance(asked, dict):
             return response.refused(asked)

@@ -4,14 +4,17 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
-import nats
 import pytest
 
-from medley.runtime import gate
+from medley.gate.gate import keeping
+from medley.gate.judge import Build
+from medley.gate.shipped import shipped
 from medley.runtime.errors import Permanent, Unavailable
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.migrator.app import migrate
 from tests.support.databases import MakeDatabase
+
+STOP = asyncio.Event()
 
 
 def settings(dsn: str, url: str, folder: Path | None = None) -> tuple[PostgresSettings, NatsSettings, SchemaSettings]:
@@ -53,14 +56,17 @@ async def test_a_failing_migration_leaves_nothing_of_it_and_closes_the_gate(
     assert tables == ["good", "schema_versions"]
     await connection.close()
 
-    client = await nats.connect(fresh_nats_url)
-    with pytest.raises(Unavailable, match="division by zero"):
-        await gate.wait(client.jetstream(), SchemaSettings(dir=tmp_path, wait_seconds=0.3))
+    postgres, nats, schema = settings(dsn, fresh_nats_url, tmp_path)
+    build = Build(shipped(tmp_path))
+    async with keeping("test", build, postgres, nats, schema.model_copy(update={"wait_seconds": 1}), STOP) as (shut, _):
+        with pytest.raises(Unavailable, match="division by zero"):
+            await shut.opened()
     (tmp_path / "1600000001_bad.sql").write_text("CREATE TABLE bad (id int);")
-    opening = asyncio.create_task(gate.wait(client.jetstream(), SchemaSettings(dir=tmp_path, wait_seconds=30)))
-    state = await migrate(*settings(dsn, fresh_nats_url, tmp_path))
-    assert (await opening).applied == state.applied == ("1600000000_good.sql", "1600000001_bad.sql")
-    await client.close()
+    async with keeping("test", Build(shipped(tmp_path)), postgres, nats, schema, STOP) as (gate, _):
+        opening = asyncio.create_task(gate.opened())
+        state = await migrate(postgres, nats, schema)
+        await opening
+        assert (gate.answer.verdict, state.applied) == ("equal", ("1600000000_good.sql", "1600000001_bad.sql"))
 
 
 async def test_the_library_schema_guards_its_rows(new_database: MakeDatabase, fresh_nats_url: str) -> None:
