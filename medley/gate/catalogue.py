@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from medley.gate import views
 from medley.runtime import statements
 
 SQL = statements.load(__file__)
@@ -149,7 +150,12 @@ async def _read(connection: asyncpg.Connection) -> Catalogue:
         rows = await connection.fetch(SQL["catalogue"])
         if inside:  # SET LOCAL outlives a savepoint
             await _set(connection, dict(zip(SESSION, before, strict=True)))
-    return from_rows(rows)
+    if connection.get_server_version().major >= 16:
+        return from_rows(rows)
+    return from_rows(
+        (kind, relation, name, views.unqualified(definition) if kind == "view" else definition, facts)
+        for kind, relation, name, definition, facts in rows
+    )
 
 
 async def _set(connection: asyncpg.Connection, settings: dict[str, str]) -> None:
