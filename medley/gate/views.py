@@ -40,13 +40,13 @@ def unqualified(definition: str) -> str:
 
 def _tokens(text: str) -> Iterator[_Token]:
     brackets: list[bool] = []  # the open ones: does a query stand in them?
-    for token in _TOKEN.findall(text):
-        if token == ")" and brackets:
+    for word in _TOKEN.findall(text):
+        if word == ")" and brackets:
             brackets.pop()
-        if token in ("SELECT", "VALUES") and brackets:
+        if word in ("SELECT", "VALUES") and brackets:
             brackets[-1] = True
-        yield _Token(token, len(brackets), any(brackets))
-        if token == "(":
+        yield _Token(word, len(brackets), any(brackets))
+        if word == "(":
             brackets.append(False)
 
 

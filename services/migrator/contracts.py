@@ -101,6 +101,7 @@ async def generate(server_dsn: str, root: Path = ROOT) -> dict[Path, str]:
         connection = await asyncpg.connect(dsn)
         try:
             await ledger.prepare(connection)
+            await connection.execute(ledger.SQL["create_started"])  # there only when it is needed, and read by a gate
             for migration in migrations.read(root / "schema"):
                 await connection.execute(migration.text)
             contracts = [await contract_of(connection, service, root) for service in SERVICES]
