@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from services.migrator.lexer import Token, lex
-from services.migrator.locate import Refusal, name_of
+from services.migrator.bodies import deep, name_of
+from services.migrator.lexer import Token
+from services.migrator.locate import Refusal
 
 _ABSENT = {"42P01", "42703", "42704", "42883", "3F000"}
 # What goes wrong around a table that lacks a constraint or rows, and around one whose columns have other types.
@@ -30,7 +31,7 @@ class Consequences:
 
     def refused(self, text: str, refusal: Refusal | None = None) -> None:
         """This statement was not done, or (a table that was mended) not as it is written."""
-        tokens = list(_deep(text))
+        tokens = list(deep(text))
         if refusal is not None and refusal.sqlstate in _DUPLICATE and tokens and tokens[0].upper == "CREATE":
             return  # it exists: what is missed later is missed for another reason
         self._missing.update(_made(tokens))
@@ -38,7 +39,7 @@ class Consequences:
 
     def mended(self, text: str) -> None:
         """This table was made, but not as it is written."""
-        self._mended.update(_made(list(_deep(text))))
+        self._mended.update(_made(list(deep(text))))
 
     def explain(self, refusal: Refusal, text: str) -> bool:
         """Whether a refusal of `text` only follows from an earlier one."""
@@ -46,24 +47,12 @@ class Consequences:
             return True
         damaged = self._mended if refusal.sqlstate in _WITHOUT_IT | _OTHER_TYPES else set()
         damaged = damaged | self._lacking if refusal.sqlstate in _WITHOUT_IT else damaged
-        return any(name_of(token) in damaged for token in _deep(text)) if damaged else False
+        return any(name_of(token) in damaged for token in deep(text)) if damaged else False
 
     def _missed(self, name: str) -> bool:
         if name in self._missing:
             return True
         return any(name.startswith(made) and _OF_A_TABLE.fullmatch(name[len(made) :]) for made in self._missing)
-
-
-def _deep(text: str) -> Iterator[Token]:
-    """The tokens, those of bodies and of strings with SQL included."""
-    for token in lex(text):
-        if token.kind == "dollar":
-            tag = token.text[: token.text.index("$", 1) + 1]
-            yield from _deep(token.text[len(tag) : -len(tag)])
-        elif token.kind == "string" and " " in token.text:
-            yield from _deep(token.text.strip("'"))
-        elif token.kind != "comment":
-            yield token
 
 
 def _made(tokens: list[Token]) -> Iterator[str]:

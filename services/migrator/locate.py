@@ -5,9 +5,10 @@ quotes a name, and the name stands in the statement; failing that, the fault is 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.migrator.bodies import deep, name_of
 from services.migrator.faults import excerpt
 from services.migrator.lexer import Token, lex
 
@@ -48,18 +49,6 @@ class Refusal:
         return [name.rpartition(".")[2] for name in found]
 
 
-def name_of(token: Token) -> str:
-    """The identifier as the catalogue has it; what a string holds; empty for the rest."""
-    match token.kind:
-        case "word":
-            return token.text.lower()
-        case "name":
-            return token.text.lstrip('uU&"').removesuffix('"').replace('""', '"')
-        case "string":
-            return token.text.strip("'")
-    return ""
-
-
 def locate(refusal: Refusal, text: str) -> tuple[int, str]:
     """The offset in `text`, and the token there; empty at its end."""
     tokens = [token for token in lex(text) if token.kind != "comment"]
@@ -91,7 +80,7 @@ def _inside_body(refusal: Refusal, text: str, tokens: list[Token]) -> int | None
             first = start = found[0]
             end = found[1]
             break
-    inside = list(_deep(text[start:end], start))
+    inside = list(deep(text[start:end], start))
     named = _named(refusal, inside)
     if named is not None or first is not None or not inside:
         return first if named is None else named
@@ -119,16 +108,6 @@ def _find(text: str, inner: str, near: int) -> tuple[int, int, int] | None:
         if found := pattern.search(text, near) or pattern.search(text):
             return found.start(), found.end(), longer
     return None
-
-
-def _deep(text: str, start: int) -> Iterator[Token]:
-    """The tokens of a piece of a body; of a string too, which EXECUTE may have run."""
-    for token in lex(text):
-        if token.kind == "string" and " " in token.text:
-            inner = token.text.strip("'")
-            yield from _deep(inner, start + token.offset + token.text.index(inner))
-        elif token.kind != "comment":
-            yield token._replace(offset=start + token.offset)
 
 
 def _named(refusal: Refusal, tokens: Sequence[Token], first: bool = False) -> int | None:
