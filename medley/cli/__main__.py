@@ -1,28 +1,33 @@
 """`medley`: the command for people."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from medley.cli import version
-from medley.cli.demo import demo
-from medley.cli.info import info
-from medley.cli.ingest import ingest
-from medley.cli.migrate import migrate
-from medley.cli.status import status
-from medley.cli.tail import tail
-from medley.cli.up import up
 from medley.runtime.errors import MedleyError
 
+COMMANDS = ("up", "demo", "ingest", "tail", "status", "info", "migrate")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """Each command is a module of its name here, imported when it is asked for: nobody waits for all of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"medley.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version.own(), message="medley %(version)s")
 def medley() -> None:
     """A self-hosted media library that syncs."""
-
-
-for command in (up, demo, ingest, tail, status, info, migrate):
-    medley.add_command(command)
 
 
 def main() -> None:

@@ -1,66 +1,76 @@
-"""`medley migrate`: run the migrator, and say what the database has."""
+"""`medley migrate`: finds the servers, and hands the command to the migrator."""
 
 import asyncio
-import json
 import subprocess
 import sys
-from datetime import datetime
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import click
 
+from medley.cli.embedded.ports import free_port
+from medley.cli.embedded.postgres import Postgres
+from medley.cli.embedded.server import running
+from medley.cli.embedded.wheels import MissingWheel
 from medley.cli.home import Home
-from medley.cli.options import home_option, json_option
+from medley.cli.options import home_option
 from medley.cli.settings import CliSettings, environment
-from medley.runtime import postgres
+
+_ON_FILES = {"new", "compile", "lint"}
+_ON_SCRATCH = {"compile", "lint", "verify", "baseline", "resolve"}
 
 
-@click.group()
-def migrate() -> None:
-    """Migrations: the files schema/<timestamp>_<words>.sql, each applied once."""
-
-
-@migrate.command()
+@click.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    short_help="Migrations: new, apply, plan, status, compile, lint, verify, gate, …",
+)
 @home_option
-def apply(home: Path) -> None:
-    """Apply what is pending to POSTGRES_DSN (and publish to NATS_URL), or to the running home."""
-    dsn, nats = _addresses(home)
-    env = {**environment(), "POSTGRES_DSN": dsn, "NATS_URL": nats}
-    sys.exit(subprocess.run([sys.executable, "-P", "-m", "services.migrator"], env=env, check=False).returncode)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def migrate(home: Path, arguments: tuple[str, ...]) -> None:
+    """Run `medley migrate --help` to see the commands: they are the migrator's own."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    asks_for_help = not command or {"-h", "--help"} & set(arguments)
+    told: dict[str, str] = {} if asks_for_help or command in _ON_FILES else _addresses(home)
+    if command == "apply" and "NATS_URL" not in {**environment(), **told}:
+        arguments = (*arguments, "--no-announce")
+    scratch = command in _ON_SCRATCH and not asks_for_help and not CliSettings().migrate_scratch_dsn
+    sys.exit(asyncio.run(_run(arguments or ("--help",), told, scratch)))
 
 
-@migrate.command()
-@home_option
-@json_option
-def status(home: Path, as_json: bool) -> None:
-    """List the applied migrations."""
-    dsn, _ = _addresses(home)
-    applied = asyncio.run(_applied(dsn))
-    if as_json:
-        click.echo(json.dumps([{"filename": name, "applied_at": at.isoformat()} for name, at in applied]))
-        return
-    for name, at in applied:
-        click.echo(f"{at:%Y-%m-%d %H:%M:%S} UTC  {name}")
-    if not applied:
-        click.echo("nothing is applied; run `medley migrate apply`")
+async def _run(arguments: tuple[str, ...], told: dict[str, str], scratch: bool) -> int:
+    if not scratch:
+        return await _migrator(arguments, told)
+    async with _scratch_server() as found:
+        return await _migrator(arguments, {**told, **found})
 
 
-async def _applied(dsn: str) -> list[tuple[str, datetime]]:
-    connection = await postgres.connect(dsn, 5, "medley-cli")
-    try:
-        rows = await connection.fetch('SELECT filename, applied_at FROM schema_versions ORDER BY filename COLLATE "C"')
-    except asyncpg.UndefinedTableError:
-        return []
-    finally:
-        await connection.close()
-    return [(row["filename"], row["applied_at"]) for row in rows]
+async def _migrator(arguments: tuple[str, ...], told: dict[str, str]) -> int:
+    # In a session of ours: a Ctrl-C reaches both, and the migrator says how it ended.
+    argv = [sys.executable, "-P", "-m", "services.migrator", *arguments]
+    process = await asyncio.to_thread(subprocess.run, argv, env={**environment(), **told}, check=False)
+    return process.returncode
 
 
-def _addresses(home: Path) -> tuple[str, str]:
-    """Postgres and NATS: from the environment when both are there, else the running home's."""
-    settings = CliSettings()
-    if settings.postgres_dsn and settings.nats_url:
-        return settings.postgres_dsn.get_secret_value(), settings.nats_url.get_secret_value()
+@asynccontextmanager
+async def _scratch_server() -> AsyncIterator[dict[str, str]]:
+    """A Postgres for throw-away databases, when we have one; else the migrator makes them where POSTGRES_DSN is."""
+    with tempfile.TemporaryDirectory(prefix="medley-scratch-", ignore_cleanup_errors=True) as folder:
+        try:
+            server = Postgres(Path(folder) / "postgres", free_port(), "scratch", durable=False)
+        except MissingWheel:
+            yield {}
+            return
+        await asyncio.to_thread(Path(folder).chmod, 0o711)  # the account that Postgres runs as passes through
+        async with running(server, Path(folder) / "log"):
+            yield {"MIGRATE_SCRATCH_DSN": server.url}
+
+
+def _addresses(home: Path) -> dict[str, str]:
+    """Postgres and NATS: from the environment when Postgres is there, else the running home's."""
+    if CliSettings().postgres_dsn:
+        return {}
     state = Home(home).running()
-    return state["postgres"], state["nats"]
+    return {"POSTGRES_DSN": state["postgres"], "NATS_URL": state["nats"]}

@@ -20,6 +20,7 @@ class CliSettings(BaseSettings):
     log_format: str | None = None
     api_url: str | None = None
     api_secret: SecretStr | None = None
+    migrate_scratch_dsn: SecretStr | None = None
     no_color: str | None = None
 
 

@@ -26,6 +26,7 @@ SESSION = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
 }
 # A table that another session drops while we read it: the catalogue's own functions fail on it.
 _RACED = (asyncpg.UndefinedObjectError, asyncpg.UndefinedTableError, asyncpg.InternalServerError)

@@ -150,6 +150,8 @@ WITH space AS (
                (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
                 FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid),
                CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END,
+               (SELECT 'collate ' || t.typcollation::regcollation::text FROM pg_catalog.pg_type AS b
+                WHERE b.oid = t.typbasetype AND b.typcollation <> t.typcollation),
                CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault,
                (SELECT string_agg(c.conname || ' ' || pg_catalog.pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname)
                 FROM pg_catalog.pg_constraint AS c WHERE c.contypid = t.oid AND c.contype = 'c'),

@@ -17,8 +17,11 @@ from medley.gate.rules.silent import functions, row_security, triggers, types
 def compare(before: Catalogue, after: Catalogue) -> list[Finding]:
     """Everything between two states that an old reader, writer or replica could notice, in a stable order."""
     findings: list[Finding] = []
+    changed = {
+        key[1] for key in before.by_key.keys() | after.by_key.keys() if before.by_key.get(key) != after.by_key.get(key)
+    }
     successors = _successors(before, after)
-    for name, old in sorted(before.tables.items()):
+    for name, old in sorted((name, table) for name, table in before.tables.items() if name in changed):
         new = after.tables.get(successors[name])
         if new is None:
             kind = "view" if old.is_view else "table"

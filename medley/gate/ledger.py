@@ -90,28 +90,26 @@ class Ledger:
 
 async def read(connection: asyncpg.Connection, recorded: bool = True) -> Ledger:
     """The ledger in the session's schema; with the recorded catalogue unless told otherwise."""
-    try:
-        rows = await connection.fetch(SQL["rows"])
-        started = await connection.fetch(SQL["started"]) if await connection.fetchval(SQL["has_started"]) else []
-        text = await connection.fetchval(SQL["catalogue"]) if recorded else None
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-        return await _early(connection)
-    applied = tuple(
-        Applied(*row)._replace(compat=compat_from(row["compat"]) if row["compat"] else None) for row in rows
-    )
-    return Ledger(True, applied, tuple(Started(*row) for row in started), catalogue.from_json(text) if text else None)
-
-
-async def _early(connection: asyncpg.Connection) -> Ledger:
-    try:
-        return Ledger(True, tuple(Applied(*row) for row in await connection.fetch(SQL["early_rows"])))
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+    shape = await connection.fetchrow(SQL["shape"])
+    assert shape is not None
+    if not shape["exists"]:
         return Ledger()
+    if not shape["complete"]:
+        return Ledger(True, tuple(Applied(*row) for row in await connection.fetch(SQL["early_rows"])))
+    rows = await connection.fetch(SQL["rows"])
+    started = await connection.fetch(SQL["started"]) if shape["started"] else []
+    text = await connection.fetchval(SQL["catalogue"]) if recorded else None
+    return Ledger(
+        True,
+        tuple(Applied(*row)._replace(compat=compat_from(row["compat"]) if row["compat"] else None) for row in rows),
+        tuple(Started(*row) for row in started),
+        catalogue.from_json(text) if text else None,
+    )
 
 
 async def texts(connection: asyncpg.Connection, filenames: list[str]) -> dict[str, str]:
     """The texts that ran, of those of these files that the ledger holds."""
-    try:
-        return {row["filename"]: row["sql"] for row in await connection.fetch(SQL["texts"], filenames)}
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+    shape = await connection.fetchrow(SQL["shape"])
+    if not filenames or shape is None or not shape["complete"]:
         return {}
+    return {row["filename"]: row["sql"] for row in await connection.fetch(SQL["texts"], filenames)}

@@ -5,20 +5,26 @@ FROM schema_versions
 ORDER BY position, filename COLLATE "C"
 
 -- name: early_rows
--- The same of a ledger that a migrator without fingerprints made.
-SELECT filename, applied_at, checksum FROM schema_versions ORDER BY filename COLLATE "C"
+-- The same of a ledger that a migrator without fingerprints made, or a hand.
+SELECT filename, applied_at, to_jsonb(v) ->> 'checksum' AS checksum
+FROM schema_versions AS v
+ORDER BY filename COLLATE "C"
 
--- name: has_started
--- The table of what runs outside a transaction is made with the first such migration.
-SELECT to_regclass('schema_started') IS NOT NULL
+-- name: shape
+-- Is there a ledger, is it one with fingerprints, and is there the table of what runs outside a transaction? (That one
+-- is made with the first such migration.)
+SELECT to_regclass('schema_versions') IS NOT NULL AS exists, to_regclass('schema_started') IS NOT NULL AS started,
+       (SELECT count(*) FROM pg_catalog.pg_attribute
+        WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname IN
+            ('checksum', 'position', 'sql', 'history', 'fingerprint', 'compat', 'remark', 'catalogue')) = 8 AS complete
 
 -- name: started
 -- What was begun outside a transaction and is not known to have ended.
 SELECT filename, checksum, started_at FROM schema_started ORDER BY filename COLLATE "C"
 
 -- name: catalogue
--- What the database was when the newest migration was recorded.
-SELECT catalogue FROM schema_versions WHERE catalogue IS NOT NULL ORDER BY position DESC LIMIT 1
+-- What the database is meant to be: kept with the newest migration once a run has ended.
+SELECT catalogue FROM schema_versions ORDER BY position DESC LIMIT 1
 
 -- name: texts
 -- $1 filenames: the texts that ran.

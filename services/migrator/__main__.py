@@ -1,7 +1,12 @@
-"""`python -m services.migrator`: apply schema/*.sql, publish the verdict, end."""
+"""`python -m services.migrator`: apply schema/*.sql, publish the outcome, end. With a command: what people ask for."""
+
+import sys
 
 from medley.runtime.process import run
 from services.migrator.app import main
+from services.migrator.cli import migrate
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        migrate(prog_name="medley migrate")
     run("migrator", main)

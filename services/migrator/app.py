@@ -17,6 +17,7 @@ import structlog
 from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
 from medley.gate import ledger as reading
+from medley.gate.findings import ROLES
 from medley.gate.ledger import Compat, Ledger
 from medley.runtime import bus, postgres
 from medley.runtime.errors import MedleyError, Permanent, Unavailable
@@ -45,19 +46,20 @@ class Wishes:
     allow_out_of_order: bool = False
 
 
-def _say(migration: Migration, compat: Compat) -> None:
-    breaks = [role for role in ("reader", "writer", "replica") if compat.as_dict()[role] == "breaking"]
-    log.info("applied", migration=migration.filename, **({"breaks": ", ".join(breaks)} if breaks else {}))
+def say(migration: Migration, compat: Compat) -> None:
+    """One line of the log for each migration."""
+    breaks = ", ".join(role for role in ROLES if compat.of(role) == "breaking")
+    log.info("applied", migration=migration.filename, **({"breaks": breaks} if breaks else {}))
 
 
 async def migrate(
-    dsn: PostgresSettings, nats: NatsSettings | None, schema: SchemaSettings, on_applied: OnApplied = _say
+    dsn: PostgresSettings, nats: NatsSettings | None, schema: SchemaSettings, on_applied: OnApplied = say
 ) -> SchemaState:
     """Apply everything pending and publish the result. Raises Permanent when a migration is refused or fails."""
     return await run(Wishes(dsn, schema, nats, MigrateSettings()), on_applied)
 
 
-async def run(wishes: Wishes, on_applied: OnApplied = _say) -> SchemaState:
+async def run(wishes: Wishes, on_applied: OnApplied = say) -> SchemaState:
     """The same as it was wished."""
     files = migrations.read(wishes.schema.dir)
     failure: MedleyError | None = None
@@ -146,9 +148,13 @@ async def _publish(nats: NatsSettings, state: SchemaState) -> None:
 
 
 async def main(stop: asyncio.Event) -> None:
+    """One run as a service of the stack."""
+    await stoppable(stop, Wishes(PostgresSettings(), SchemaSettings(), NatsSettings(), MigrateSettings()))
+
+
+async def stoppable(stop: asyncio.Event, wishes: Wishes, on_applied: OnApplied = say) -> SchemaState:
     """One run; a signal ends it, which is a failure: the schema is not what it should be."""
-    wishes = Wishes(PostgresSettings(), SchemaSettings(), NatsSettings(), MigrateSettings())
     try:
-        await unless_stopped(stop, run(wishes))
+        return await unless_stopped(stop, run(wishes, on_applied))
     except Stopped:
         raise Unavailable("told to stop before the run was done; run it again") from None

@@ -43,7 +43,17 @@ class State:
         return self.ledger.recorded or Catalogue(())
 
 
-Step = Callable[[Migration, Script, State, str | None], Awaitable[State]]
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One migration of a run."""
+
+    migration: Migration
+    script: Script
+    remark: str | None
+    last: bool
+
+
+Apply = Callable[[Step, State], Awaitable[State]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +78,11 @@ class Runner:
         state = State(ledger, live)
         for migration in planned.pending:
             remark = "out of order" if migration.filename in planned.out_of_order else None
-            script = scripts[migration.filename]
-            step = self._alone if script.no_transaction else self._whole
-            state = await self._patiently(step, migration, script, state, remark)
+            step = Step(migration, scripts[migration.filename], remark, migration is planned.pending[-1])
+            state = await self._patiently(self._alone if step.script.no_transaction else self._whole, step, state)
         return state.ledger
 
-    async def _patiently(
-        self, step: Step, migration: Migration, script: Script, state: State, remark: str | None
-    ) -> State:
+    async def _patiently(self, apply: Apply, step: Step, state: State) -> State:
         """Again and again while a table is locked: each try is short, since everybody queues behind it."""
         failure: asyncpg.PostgresError | None = None
         async for number in attempts(self.settings.lock_wait_seconds, first=0.1, most=5):
@@ -85,70 +92,77 @@ class Runner:
                     "Point POSTGRES_DSN at Postgres itself, or at a pooler in session mode"
                 )
             try:
-                return await step(migration, script, state, remark)
+                return await apply(step, state)
             except _AGAIN as error:
                 failure = error
-                log.warning("not now, trying again", migration=migration.filename, attempt=number, reason=str(error))
+                log.warning(
+                    "not now, trying again", migration=step.migration.filename, attempt=number, reason=str(error)
+                )
         raise Unavailable(
-            f"{migration.filename}: {failure} (tried for {self.settings.lock_wait_seconds:g} s); nothing of it was "
-            f"applied. {await waiting_for(self.connection)}"
+            f"{step.migration.filename}: {failure} (tried for {self.settings.lock_wait_seconds:g} s); nothing of it "
+            f"was applied. {await waiting_for(self.connection)}"
         ) from failure
 
-    async def _whole(self, migration: Migration, script: Script, state: State, remark: str | None) -> State:
+    async def _whole(self, step: Step, state: State) -> State:
         connection, running = self.connection, None
         try:
             async with connection.transaction():
                 await self._timeouts("SET LOCAL")
-                for statement in script.statements:
+                for statement in step.script.statements:
                     running = statement
                     await connection.execute(statement.text)
                 running = None
                 await connection.execute(_LEAVE_NO_TRACE)
-                live = await catalogue.read(connection)
-                compat = Compat(tuple(compare(state.live, live)), _accepted(script))
-                expected = patched(state.expected, state.live, live)
-                ledger = await writing.record(connection, migration, state.ledger, expected, compat, remark)
+                after = await self._record(step, state)
         except _AGAIN:
             raise
         except asyncpg.PostgresError as error:
-            raise Permanent(explained(script, running, error) + "; nothing of it was applied") from error
+            raise Permanent(explained(step.script, running, error) + "; nothing of it was applied") from error
         await connection.execute("DISCARD TEMP")
-        self.on_applied(migration, compat)
-        return State(ledger, live)
+        self._told(step, after)
+        return after
 
-    async def _alone(self, migration: Migration, script: Script, state: State, remark: str | None) -> State:
+    async def _alone(self, step: Step, state: State) -> State:
         connection = self.connection
-        await writing.start(connection, migration)
+        await writing.start(connection, step.migration)
         try:
             await self._timeouts("SET")
-            await connection.execute(script.statements[0].text)
+            await connection.execute(step.script.statements[0].text)
         except asyncpg.PostgresError as error:
             await connection.execute("RESET ALL")
-            raise await self._failed_alone(migration, script, state, error) from error
+            raise await self._failed_alone(step, state, error) from error
         await connection.execute("RESET ALL")
-        live = await catalogue.read(connection)
-        compat = Compat(tuple(compare(state.live, live)), _accepted(script))
-        expected = patched(state.expected, state.live, live)
         async with connection.transaction():
-            await writing.end(connection, migration.filename)
-            ledger = await writing.record(connection, migration, state.ledger, expected, compat, remark)
-        self.on_applied(migration, compat)
+            await writing.end(connection, step.migration.filename)
+            after = await self._record(step, state)
+        self._told(step, after)
+        return after
+
+    async def _record(self, step: Step, state: State) -> State:
+        """The row, with what the schema is now and whom the change breaks."""
+        live = await catalogue.read(self.connection)
+        compat = Compat(tuple(compare(state.live, live)), accepted(step.script))
+        expected = patched(state.expected, state.live, live)
+        ledger = await writing.record(
+            self.connection, step.migration, state.ledger, expected, compat, step.remark, step.last
+        )
         return State(ledger, live)
 
-    async def _failed_alone(
-        self, migration: Migration, script: Script, state: State, error: asyncpg.PostgresError
-    ) -> Exception:
+    def _told(self, step: Step, after: State) -> None:
+        self.on_applied(step.migration, after.ledger.applied[-1].compat or Compat())
+
+    async def _failed_alone(self, step: Step, state: State, error: asyncpg.PostgresError) -> Exception:
         """It failed, and we know: when it left nothing behind, it was never started. Else a person decides."""
         live = await catalogue.read(self.connection)
         if live.fingerprint == state.live.fingerprint:
-            await writing.end(self.connection, migration.filename)
+            await writing.end(self.connection, step.migration.filename)
             if isinstance(error, _AGAIN):
                 return error
-            return Permanent(explained(script, script.statements[0], error) + "; nothing of it was applied")
+            return Permanent(explained(step.script, step.script.statements[0], error) + "; nothing of it was applied")
         left = [entry.title for entry in live.entries if state.live.by_key.get(entry.key) != entry]
         return Permanent(
-            f"{explained(script, script.statements[0], error)}; it ran alone and left {', '.join(left)}. "
-            f"Remove or mend that, then `medley migrate resolve {migration.filename} --retry`, or `--applied`"
+            f"{explained(step.script, step.script.statements[0], error)}; it ran alone and left {', '.join(left)}. "
+            f"Remove or mend that, then `medley migrate resolve {step.migration.filename} --retry`, or `--applied`"
         )
 
     async def _timeouts(self, set_: str) -> None:
@@ -172,5 +186,5 @@ def invalid_index(index: str, table: str, running: bool) -> str:
     )
 
 
-def _accepted(script: Script) -> tuple[tuple[str, str], ...]:
+def accepted(script: Script) -> tuple[tuple[str, str], ...]:
     return tuple((accept.kind, accept.reason) for accept in script.accepts)

@@ -6,7 +6,7 @@ import asyncpg
 
 from medley.gate import history
 from medley.gate.catalogue import Catalogue
-from medley.gate.ledger import Compat, Ledger, read
+from medley.gate.ledger import Applied, Compat, Ledger, read
 from medley.runtime import statements
 from services.migrator.migrations import Migration
 
@@ -51,12 +51,16 @@ async def record(
     migration: Migration,
     ledger: Ledger,
     expected: Catalogue,
-    compat: Compat | None,
+    compat: Compat,
     remark: str | None,
+    last: bool = True,
 ) -> Ledger:
-    """Add the row of a migration that has just run in this transaction; gives the ledger with it."""
+    """Add the row of a migration that has just run in this transaction; gives the ledger with it.
+
+    Only the `last` of a run keeps the catalogue: it is large, and one of a thousand is enough.
+    """
     value = history.extend(ledger.history or "", migration.filename, migration.checksum)
-    await connection.execute(
+    applied_at = await connection.fetchval(
         SQL["record"],
         migration.filename,
         migration.checksum,
@@ -64,12 +68,14 @@ async def record(
         migration.text,
         value,
         expected.fingerprint,
-        compat.as_json() if compat else None,
+        compat.as_json(),
         remark,
-        expected.as_json(),
+        expected.as_json() if last else None,
     )
-    await connection.execute(SQL["forget_catalogue"], migration.filename)
-    return await read(connection)
+    if last:
+        await connection.execute(SQL["forget_catalogue"], migration.filename)
+    row = Applied(migration.filename, applied_at, migration.checksum, value, expected.fingerprint, compat, remark)
+    return Ledger(True, (*ledger.applied, row), ledger.started, expected)
 
 
 async def edit(connection: asyncpg.Connection, migration: Migration, ledger: Ledger) -> None:

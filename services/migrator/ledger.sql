@@ -41,6 +41,7 @@ WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname
 -- in the migration's own transaction.
 INSERT INTO schema_versions (filename, checksum, position, sql, history, fingerprint, compat, remark, catalogue)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+RETURNING applied_at
 
 -- name: forget_catalogue
 -- $1 filename: only the newest row keeps the catalogue.

@@ -1,0 +1,64 @@
+"""Applies files to a scratch database, one after the other, and says what the schema is after each."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from medley.gate import catalogue
+from medley.gate.catalogue import Catalogue
+from medley.gate.compatibility import compare
+from medley.gate.ledger import Compat
+from medley.runtime.errors import Permanent
+from services.migrator.apply import accepted
+from services.migrator.directives import read_script
+from services.migrator.explain import explained
+from services.migrator.migrations import Migration
+from services.migrator.scratch import scratch_database
+
+
+class Step(NamedTuple):
+    """One file, and what it makes of what was there before."""
+
+    migration: Migration
+    catalogue: Catalogue
+    compat: Compat
+
+
+Rehearse = Callable[[Sequence[Migration]], Awaitable[list[Step]]]
+
+
+def on_server(server_dsn: str) -> Rehearse:
+    """Rehearsals on a server where we may make databases."""
+
+    async def rehearse(files: Sequence[Migration]) -> list[Step]:
+        async with scratch_database(server_dsn) as dsn:
+            connection = await asyncpg.connect(dsn)
+            try:
+                return await steps(connection, files)
+            finally:
+                await connection.close()
+
+    return rehearse
+
+
+async def steps(connection: asyncpg.Connection, files: Sequence[Migration]) -> list[Step]:
+    """Every file on an empty database. Raises Permanent, with the place, for one that fails."""
+    found: list[Step] = []
+    before = await catalogue.read(connection)
+    for migration in files:
+        script = read_script(migration.filename, migration.text)
+        if script.faults:
+            raise Permanent("\n".join(str(fault) for fault in script.faults))
+        async with contextlib.nullcontext() if script.no_transaction else connection.transaction():
+            for statement in script.statements:
+                try:
+                    await connection.execute(statement.text)
+                except asyncpg.PostgresError as error:
+                    raise Permanent(f"{explained(script, statement, error)} (on a scratch database)") from error
+        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP")
+        after = await catalogue.read(connection)
+        found.append(Step(migration, after, Compat(tuple(compare(before, after)), accepted(script))))
+        before = after
+    return found
