@@ -7,17 +7,10 @@ WHERE c.relkind IN ('r', 'p', 'm')
   AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 
--- name: columns
--- $1 tables: the columns that they have.
-SELECT attrelid, attnum FROM pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped
-
--- name: constraints
--- $1 tables: the constraints that they have, valid or not.
-SELECT oid FROM pg_constraint WHERE conrelid = ANY ($1::oid[])
-
 -- name: state
--- $1 tables: all that only work in proportion to a table can bring about. `identity` changes with each such work.
-SELECT 'rewrite' AS work, c.oid AS table_oid, c.oid::regclass::text AS table_name, '' AS item,
+-- $1 tables: all that only work in proportion to a table can bring about (`identity` changes with each such work), and
+-- which columns and constraints there are.
+SELECT 'rewrite' AS kind, c.oid AS table_oid, c.oid::regclass::text AS table_name, '' AS item,
        c.relfilenode::bigint AS identity, '{}'::smallint[] AS columns, false AS defaulted
 FROM pg_class c
 WHERE c.oid = ANY ($1::oid[]) AND c.relkind IN ('r', 'm')
@@ -52,12 +45,20 @@ WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND a
       WHERE c.conrelid = a.attrelid AND c.contype = 'c' AND c.convalidated
         AND pg_get_constraintdef(c.oid) = 'CHECK ((' || quote_ident(a.attname) || ' IS NOT NULL))'
   )
+UNION ALL
+SELECT 'column', attrelid, attrelid::regclass::text, attname, 0, ARRAY[attnum], false
+FROM pg_attribute
+WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT 'constraint', conrelid, conrelid::regclass::text, conname, oid::bigint, '{}', false
+FROM pg_constraint
+WHERE conrelid = ANY ($1::oid[])
 
 -- name: held
--- $1 tables: the locks of this transaction that keep others from reading or writing, the strongest of each table.
+-- The locks of this transaction that keep others from reading or writing, the strongest of each table.
 SELECT DISTINCT ON (relation) relation, mode
 FROM pg_locks
-WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation = ANY ($1::oid[])
+WHERE pid = pg_backend_pid() AND locktype = 'relation'
   AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 ORDER BY relation, array_position(
     ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock'], mode

@@ -122,6 +122,16 @@ END $$;
     assert [(f.line, f.column, f.rule) for f in findings] == [(4, 42, "blocking-index"), (6, 17, "rewrites-table")]
 
 
+async def test_what_a_later_file_validates_stays_unmentioned(scratch: asyncpg.Connection) -> None:
+    later = [
+        "ALTER TABLE p VALIDATE CONSTRAINT later;",
+        "ALTER TABLE p ADD COLUMN x int;",
+        "DROP TABLE c;",
+        "DROP TABLE p CASCADE;",
+    ]
+    assert await found(scratch, BEFORE, *later, "CREATE TABLE p (id int); CREATE INDEX ON p (id);") == []
+
+
 async def test_a_file_that_does_not_apply_is_said_so(scratch: asyncpg.Connection) -> None:
     findings = await found(scratch, BEFORE, "SELECT nope;", "SELECT 1;")
     assert [(f.file, f.rule) for f in findings] == [("2.sql", "does-not-apply")]
