@@ -1,5 +1,6 @@
 """A contract holds what a service's SQL reads and writes, no more and no less; the pinned ones are up to date."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,6 +113,18 @@ async def test_the_pinned_contracts_are_what_the_code_needs(postgres_server: str
     assert [path.parent.name for path in generated] == ["api", "ingest", "sync"]
     assert contracts.differing(generated) == [], "run `make contracts` and commit what it writes"
     assert generated == await contracts.generate(postgres_server), "not stable"
+
+
+async def test_the_command_checks_and_names_what_differs(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSTGRES_DSN", postgres_server)
+    assert await asyncio.to_thread(contracts.main, ["--check"]) == 0
+    before = contracts.text_of
+    monkeypatch.setattr(contracts, "text_of", lambda contract: before(contract).replace("placement", "place"))
+    assert await asyncio.to_thread(contracts.main, ["--check"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in said] == ["services/api/contract.json", "services/ingest/contract.json"]
 
 
 async def test_a_contract_is_read_as_it_was_written() -> None:
