@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from services.migrator.bodies import deep, name_of
 from services.migrator.lexer import Token
 from services.migrator.locate import Refusal
+from services.migrator.mend import VERBS
 
 _ABSENT = {"42P01", "42703", "42704", "42883", "3F000"}
 # What goes wrong around a table that lacks a constraint or rows, and around one whose columns have other types.
@@ -35,6 +36,8 @@ class Consequences:
         if refusal is not None and refusal.sqlstate in _DUPLICATE and tokens and tokens[0].upper == "CREATE":
             return  # it exists: what is missed later is missed for another reason
         self._missing.update(_made(tokens))
+        if tokens and tokens[0].upper not in VERBS:  # misspelt: one of the first words is the name
+            self._missing.update(name_of(token) for token in tokens[:6])
         self._lacking.update(_touched(tokens))
 
     def mended(self, text: str) -> None:
@@ -43,7 +46,7 @@ class Consequences:
 
     def explain(self, refusal: Refusal, text: str) -> bool:
         """Whether a refusal of `text` only follows from an earlier one."""
-        if refusal.sqlstate in _ABSENT and any(self._missed(name) for name in refusal.names()):
+        if refusal.sqlstate in _ABSENT and any(self._missed(name) for name in refusal.names()[:1]):
             return True
         damaged = self._mended if refusal.sqlstate in _WITHOUT_IT | _OTHER_TYPES else set()
         damaged = damaged | self._lacking if refusal.sqlstate in _WITHOUT_IT else damaged

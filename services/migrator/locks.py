@@ -28,15 +28,13 @@ async def find_locks(connection: asyncpg.Connection, scripts: Sequence[Script]) 
     watch = _Watch(connection)
     findings: list[Finding] = []
     for script in scripts:
+        if script.faults:
+            return [*findings, _does_not_apply(script, script.faults[0].what)]
         try:
             findings += await watch.run(script)
         except asyncpg.PostgresError as error:
             await connection.execute("ROLLBACK")
-            why = f"it does not apply: {error.message}"
-            return [
-                *findings,
-                Finding(script.filename, 1, 1, "does-not-apply", why, "medley migrate compile tells where"),
-            ]
+            return [*findings, _does_not_apply(script, error.message or str(error))]
         await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
     return findings
 
@@ -83,6 +81,11 @@ class _Watch:
             rows = await self._connection.fetch(SQL["state"], unknown)
             entries = (Entry(**{**row, "columns": tuple(row["columns"])}) for row in map(dict, rows))
             self._states |= {oid: State() for oid in unknown} | by_table(entries)
+
+
+def _does_not_apply(script: Script, reason: str) -> Finding:
+    why = f"it does not apply: {reason}"
+    return Finding(script.filename, 1, 1, "does-not-apply", why, "medley migrate compile tells where, and what else")
 
 
 def _place(script: Script, entry: Entry, statement: Statement) -> tuple[int, int]:

@@ -28,7 +28,23 @@ _COLUMN_WORDS = {
     ),
 }
 _TABLE_CONSTRAINTS = {"PRIMARY", "UNIQUE", "FOREIGN", "EXCLUDE", "CHECK", "CONSTRAINT", "LIKE"}
-_VERBS = {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "GRANT", "REVOKE", "DO", "SELECT", "SET"}
+VERBS = {
+    *("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "COMMENT", "GRANT", "REVOKE", "DO", "SELECT", "SET"),
+    *(
+        "WITH",
+        "TRUNCATE",
+        "CALL",
+        "ANALYZE",
+        "REFRESH",
+        "REINDEX",
+        "LOCK",
+        "MERGE",
+        "VACUUM",
+        "CLUSTER",
+        "COPY",
+        "RESET",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,7 @@ def mends(draft: Draft, offset: int) -> Iterator[Mend]:
     yield from _missing_comma(draft, tokens, index, depth)
     if here.text == ";" and depth == 1:
         yield Mend(draft.edit(here.offset, here.offset, ")"), "is a ) missing?", here.offset, here.end)
-    if here.upper in _VERBS and depth == 0 and "\n" in draft.text[before.end : here.offset]:
+    if here.upper in VERBS and depth == 0 and "\n" in draft.text[before.end : here.offset]:
         yield Mend(draft, "is a ; missing before it?", here.offset, here.end, splits=True)
 
 

@@ -135,6 +135,7 @@ async def test_what_a_later_file_validates_stays_unmentioned(scratch: asyncpg.Co
 async def test_a_file_that_does_not_apply_is_said_so(scratch: asyncpg.Connection) -> None:
     findings = await found(scratch, BEFORE, "SELECT nope;", "SELECT 1;")
     assert [(f.file, f.rule) for f in findings] == [("2.sql", "does-not-apply")]
+    assert [f.rule for f in await found(scratch, "COMMIT;")] == ["does-not-apply"]
 
 
 async def test_our_own_migrations_come_out_clean(scratch: asyncpg.Connection) -> None:
