@@ -157,24 +157,21 @@ class _Check:
         if is_server_wide(piece.statement):
             self._consequences.refused(piece.statement.text)
             return
-        refusal = await self._attempt(piece.draft.text, savepoint)
-        if refusal is None:
-            return
-        if self._consequences.explain(refusal, piece.draft.text):
-            self._consequences.refused(piece.draft.text, refusal)
-            return
         draft = piece.draft
+        refusal = await self._attempt(draft.text, savepoint)
         for _ in range(_MOST_MENDS):
+            if refusal is None:
+                break
             offset, near = locate(refusal, draft.text)
-            self._add(piece.statement, draft.original(offset), refusal.sentence(), near)
-            lesser, after = await self._less(draft, offset, refusal)
+            if not self._consequences.explain(refusal, draft.text):
+                self._add(piece.statement, draft.original(offset), refusal.sentence(), near)
+            lesser, refusal = await self._less(draft, offset, refusal)
             if lesser is None:
                 self._consequences.refused(draft.text, refusal)
                 return
-            if after is None:
-                self._consequences.mended(draft.text)
-                return
-            draft, refusal = lesser, after
+            draft = lesser
+        if draft != piece.draft:
+            self._consequences.mended(draft.text)
 
     async def _less(self, draft: Draft, offset: int, refusal: Refusal) -> tuple[Draft | None, Refusal | None]:
         """A table without the column or constraint that was refused: made, or refused for another reason."""
@@ -182,7 +179,7 @@ class _Check:
             after = await self._attempt(lesser.text, savepoint=True)
             if after is None or after.message != refusal.message:
                 return lesser, after
-        return None, None
+        return None, refusal
 
     async def _attempt(self, text: str, savepoint: bool) -> Refusal | None:
         if not savepoint:

@@ -195,6 +195,11 @@ async def test_what_only_follows_from_a_fault_is_not_told(scratch: asyncpg.Conne
     ]
 
 
+async def test_a_table_that_only_follows_from_a_fault_still_shows_its_own(scratch: asyncpg.Connection) -> None:
+    text = "CREATE TABEL a (id int);\nCREATE TABLE b (a int REFERENCES a, x nope, y int);\nCREATE INDEX ON b (z);"
+    assert [fault.split(": ")[0] for fault in await found(scratch, text)] == ["1.sql:1:8", "1.sql:2:39", "1.sql:3:20"]
+
+
 async def test_every_fault_of_every_file_in_order(scratch: asyncpg.Connection) -> None:
     faults = await found(
         scratch,
