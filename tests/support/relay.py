@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """`open` False: connections are cut. `moving` unset: connections stand, and nothing gets through."""
+    """`open` False: connections are cut. `moving` unset: connections stand, and nothing gets through. `pieces` counts
+    what came from the client; at `cut_at` everything is cut, with that piece still delivered if `deliver`."""
 
     def __init__(self, target: str) -> None:
         self._host, self._port = urlsplit(target).hostname or "", urlsplit(target).port or 0
@@ -16,12 +17,19 @@ class Relay:
         self.moving.set()
         self.held = asyncio.Event()  # bytes have arrived that may not pass
         self.url = ""
+        self.pieces = 0
+        self.cut_at = 0
+        self.deliver = False
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
         self.open = False
         for writer in self._writers:
             writer.close()
+
+    def _is_last(self) -> bool:
+        self.pieces += 1
+        return self.pieces == self.cut_at
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.open:
@@ -31,11 +39,16 @@ class Relay:
         with suppress(OSError):
             there = await asyncio.open_connection(self._host, self._port)
             self._writers.add(there[1])
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+            await asyncio.gather(self._pump(reader, there[1], True), self._pump(there[0], writer))
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: bool = False) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if client and self._is_last():
+                    if self.deliver:
+                        writer.write(data)
+                    self.cut()
+                    return
                 if not self.moving.is_set():
                     self.held.set()
                     await self.moving.wait()
