@@ -1,12 +1,12 @@
 -- name: rows
 -- Every applied migration in the order in which it ran.
-SELECT filename, applied_at, checksum, history, fingerprint, compat, remark
+SELECT filename, coalesce(applied_at, to_timestamp(0)) AS applied_at, checksum, history, fingerprint, compat, remark
 FROM schema_versions
 ORDER BY position, filename COLLATE "C"
 
 -- name: early_rows
 -- The same of a ledger that a migrator without fingerprints made, or a hand.
-SELECT filename, applied_at, to_jsonb(v) ->> 'checksum' AS checksum
+SELECT filename, coalesce(applied_at, to_timestamp(0)) AS applied_at, to_jsonb(v) ->> 'checksum' AS checksum
 FROM schema_versions AS v
 ORDER BY filename COLLATE "C"
 

@@ -15,13 +15,13 @@ from medley.gate import catalogue
 from medley.gate.catalogue import Catalogue, patched
 from medley.gate.compatibility import compare
 from medley.gate.ledger import Compat, Ledger, read
-from medley.runtime.errors import Permanent, Unavailable
+from medley.runtime.errors import Incompatible, Permanent, Unavailable
 from medley.runtime.retry import attempts
 from services.migrator import ledger as writing
 from services.migrator.directives import Script, read_script
 from services.migrator.explain import explained, waiting_for
 from services.migrator.migrations import Migration
-from services.migrator.plan import plan
+from services.migrator.plan import ahead_of, breaking, plan
 from services.migrator.settings import MigrateSettings
 
 log = structlog.get_logger()
@@ -74,6 +74,10 @@ class Runner:
         refusals = [*planned.refusals, *(str(fault) for script in scripts.values() for fault in script.faults)]
         if refusals:
             raise Permanent("\n".join(refusals))
+        if planned.ahead and breaking(ledger, planned.ahead):
+            raise Incompatible(ahead_of(ledger, planned.ahead))
+        if planned.ahead:
+            log.warning(ahead_of(ledger, planned.ahead))
         await self._warn_of_invalid_indexes()
         state = State(ledger, live)
         for migration in planned.pending:

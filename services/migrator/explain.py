@@ -3,9 +3,11 @@
 import asyncpg
 
 from medley.runtime import statements
+from services.migrator.check import refusal_of
 from services.migrator.directives import Script
-from services.migrator.lexer import Statement
-from services.migrator.place import place_of
+from services.migrator.faults import Fault
+from services.migrator.lexer import Lines, Statement
+from services.migrator.locate import locate
 
 SQL = statements.load(__file__)
 
@@ -27,13 +29,13 @@ _REMEDIES: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
 
 
 def explained(script: Script, statement: Statement | None, error: asyncpg.PostgresError) -> str:
-    """`file:line:column: what the server said. detail. hint; remedy`; without a statement, at the end of the file."""
-    line, column = place_of(script, statement, error)
-    said = str(error).split("\n", 1)[0]
-    parts = [f"{script.filename}:{line}:{column}: {said}"]
-    parts += [part for part in (error.detail, error.hint) if part]
+    """`file:line:column: what the server said, near what; remedy`; without a statement, at the end of the file."""
+    refusal = refusal_of(error)
+    offset, near = locate(refusal, statement.text) if statement is not None else (0, "")
+    start = statement.offset if statement is not None else len(script.text)
+    fault = Fault(script.filename, *Lines(script.text).at(start + offset), refusal.sentence(), near)
     remedy = next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), None)
-    return "; ".join([". ".join(parts), *([remedy] if remedy else [])])
+    return "; ".join([str(fault), *([remedy] if remedy else [])])
 
 
 def refused(error: asyncpg.PostgresError, doing: str) -> str:

@@ -39,6 +39,27 @@ def plan(files: Sequence[Migration], ledger: Ledger, allow_out_of_order: bool = 
     return Plan(pending, ahead, frozenset(late), tuple(refusals))
 
 
+def breaking(ledger: Ledger, ahead: Sequence[str]) -> list[str]:
+    """Of what this build has never seen: what breaks its readers or writers, or was never classified."""
+    rows = (row for row in ledger.applied if row.filename in ahead)
+    return [
+        row.filename
+        for row in rows
+        if row.compat is None or any(row.compat.of(role) == "breaking" for role in ("reader", "writer"))
+    ]
+
+
+def ahead_of(ledger: Ledger, ahead: Sequence[str]) -> str:
+    """What a database has that this build has not, and what follows."""
+    names, breaks = ", ".join(ahead), breaking(ledger, ahead)
+    if breaks:
+        return (
+            f"found a database ahead by {names}; {', '.join(breaks)} breaks this build; needed: a build that has it. "
+            "Deploy that one"
+        )
+    return f"found a database ahead by {names}; that is compatible with this build, which needs nothing of it"
+
+
 def _changed(files: Sequence[Migration], ledger: Ledger) -> list[str]:
     by_name = {migration.filename: migration for migration in files}
     return [

@@ -16,7 +16,7 @@ from services.migrator import ledger as writing
 from services.migrator.apply import invalid_index
 from services.migrator.directives import read_script
 from services.migrator.migrations import Migration
-from services.migrator.plan import Plan, plan
+from services.migrator.plan import Plan, ahead_of, breaking, plan
 from services.migrator.report import BEHIND, DRIFT, INCOMPATIBLE, OK, Report
 
 
@@ -42,12 +42,7 @@ class Look:
     @property
     def breaking(self) -> list[str]:
         """What this build has never seen, and is not known to be fine for it."""
-        rows = (row for row in self.ledger.applied if row.filename in self.plan.ahead)
-        return [
-            row.filename
-            for row in rows
-            if row.compat is None or any(row.compat.of(role) == "breaking" for role in ("reader", "writer"))
-        ]
+        return breaking(self.ledger, self.plan.ahead)
 
     @property
     def verdict(self) -> tuple[str, int]:
@@ -132,7 +127,7 @@ def _lines(found: Look, verdict: str) -> list[str]:
         lines += ["drift, made by no migration (+ added, - missing, ~ changed):", *found.drift, ""]
     lines += [*found.plan.refusals, *found.invalid]
     if found.plan.ahead:
-        lines.append(_ahead(found))
+        lines.append(ahead_of(found.ledger, found.plan.ahead))
     lines.append(f"{verdict}: {found.live.fingerprint}")
     return lines
 
@@ -142,16 +137,6 @@ def _applied_line(row: Applied, ahead: bool) -> str:
     notes = [*([f"breaks {', '.join(breaks)}"] if breaks else []), *([row.remark] if row.remark else [])]
     notes += ["not in this build"] if ahead else []
     return f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC  {row.filename}{'  (' + '; '.join(notes) + ')' if notes else ''}"
-
-
-def _ahead(found: Look) -> str:
-    names = ", ".join(found.plan.ahead)
-    if found.breaking:
-        return (
-            f"found a database ahead by {names}; {', '.join(found.breaking)} breaks this build; needed: a build that "
-            "has it. Deploy that one"
-        )
-    return f"found a database ahead by {names}; that is compatible with this build, which needs nothing of it"
 
 
 def plan_report(found: Look) -> Report:
@@ -173,7 +158,7 @@ def plan_report(found: Look) -> Report:
     refusals = [*found.plan.refusals, *(fault for step in steps for fault in step["faults"])]  # type: ignore[attr-defined]
     value = {"pending": steps, "ahead": list(found.plan.ahead), "refusals": refusals}
     lines = [_step(step) for step in steps] or ["nothing to apply"]
-    lines += [*refusals, *([_ahead(found)] if found.plan.ahead else [])]
+    lines += [*refusals, *([ahead_of(found.ledger, found.plan.ahead)] if found.plan.ahead else [])]
     return Report("\n".join(lines), value, INCOMPATIBLE if refusals or found.breaking else OK)
 
 
