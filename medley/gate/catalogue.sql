@@ -57,7 +57,8 @@ WITH space AS (
            jsonb_build_object('number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                               'plain_type', pg_catalog.format_type(coalesce(nullif(t.typelem, 0), t.oid), NULL),
                               'not_null', a.attnotnull, 'default', d.oid IS NOT NULL AND a.attgenerated = '',
-                              'generated', a.attgenerated, 'identity', a.attidentity)
+                              'generated', a.attgenerated, 'identity', a.attidentity,
+                              'expression', pg_catalog.pg_get_expr(d.adbin, d.adrelid))
     FROM relation AS r
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
@@ -68,6 +69,10 @@ WITH space AS (
     SELECT 'constraint', r.named, c.conname::text, pg_catalog.pg_get_constraintdef(c.oid),
            jsonb_build_object('kind', c.contype, 'validated', c.convalidated, 'action', c.confdeltype, 'update', c.confupdtype,
                               'references', CASE WHEN c.confrelid <> 0 THEN c.confrelid::regclass::text END,
+                              'referenced', (SELECT jsonb_agg(a.attname ORDER BY k.n)
+                                             FROM unnest(c.confkey) WITH ORDINALITY AS k (number, n)
+                                             JOIN pg_catalog.pg_attribute AS a
+                                               ON a.attrelid = c.confrelid AND a.attnum = k.number),
                               'columns', (SELECT jsonb_agg(a.attname ORDER BY k.n)
                                           FROM unnest(c.conkey) WITH ORDINALITY AS k (number, n)
                                           JOIN pg_catalog.pg_attribute AS a
