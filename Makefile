@@ -1,6 +1,6 @@
 # Every target, one line each: `make`. All work happens in .venv, made from the lock on first use.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench migrate up compose clean
+.PHONY: help setup demo test lint bench migrate new compile contracts seed up compose clean
 
 # The first Python >= 3.11 that really runs (a version manager's shim may exist and refuse).
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -38,14 +38,27 @@ test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k nam
 	@$(MAKE) --no-print-directory lint
 	@exec $(PY) -m pytest $(ARGS)
 
-lint: $(READY)  ## ruff, mypy --strict, import-linter
+lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint, and what is generated from them
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+	@.venv/bin/medley migrate compile --check && .venv/bin/medley migrate contracts --check && .venv/bin/medley migrate lint $(if $(BASE),--base $(BASE))
 
 bench: $(READY)  ## latency and throughput of the path from insert to client
 	@exec $(PY) -m tests.bench $(ARGS)
 
 migrate: $(READY)  ## apply schema/*.sql to POSTGRES_DSN, or to the running `medley up`
 	@exec .venv/bin/medley migrate apply $(ARGS)
+
+new: $(READY)  ## a migration from a template (name=add_year_to_songs)
+	@exec .venv/bin/medley migrate new "$(name)"
+
+compile: $(READY)  ## check schema/*.sql; write schema/bundle.json and schema/init.sql
+	@exec .venv/bin/medley migrate compile $(ARGS)
+
+contracts: $(READY)  ## what each service reads and writes, from its SQL: services/*/contract.json (ARGS=--check)
+	@exec .venv/bin/medley migrate contracts $(ARGS)
+
+seed: $(READY)  ## schema/seeds.sql into POSTGRES_DSN, or into the running `medley up`
+	@exec .venv/bin/medley migrate seed $(ARGS)
 
 compose:  ## the whole stack in Docker
 	@exec docker compose up --build --wait $(ARGS)

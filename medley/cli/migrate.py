@@ -1,6 +1,7 @@
 """`medley migrate`: finds the servers, and hands the command to the migrator."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,8 @@ from medley.cli.home import Home
 from medley.cli.options import home_option
 from medley.cli.settings import CliSettings, environment
 
-_ON_FILES = {"new", "compile", "lint"}
-_ON_SCRATCH = {"compile", "lint", "verify", "baseline", "resolve"}
+_ON_FILES = {"new", "compile", "lint", "contracts"}
+_ON_SCRATCH = {"compile", "lint", "contracts", "verify", "baseline", "resolve"}
 
 
 @click.command(
@@ -65,7 +66,9 @@ async def _scratch_server() -> AsyncIterator[dict[str, str]]:
             return
         await asyncio.to_thread(Path(folder).chmod, 0o711)  # the account that Postgres runs as passes through
         async with running(server, Path(folder) / "log"):
-            yield {"MIGRATE_SCRATCH_DSN": server.url}
+            # Its client programs go with it: compile needs a pg_dump that is as new as the server.
+            path = os.pathsep.join((str(server.bin), environment().get("PATH", os.defpath)))
+            yield {"MIGRATE_SCRATCH_DSN": server.url, "PATH": path}
 
 
 def _addresses(home: Path) -> dict[str, str]:

@@ -95,10 +95,10 @@ def load(path: Path) -> Bundle:
         raise ConfigurationError(f"{path} is not a bundle: {error}; make it with `medley migrate compile`") from error
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a bundle."""
-    schema = Bundle.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Medley schema bundle"}
+def json_schema() -> str:
+    """The JSON Schema of a bundle, as a file."""
+    schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Bundle.model_json_schema()}
+    return json.dumps({**schema, "title": "Medley schema bundle"}, indent=1) + "\n"
 
 
 def fingerprint_sql() -> tuple[str, ...]:

@@ -18,11 +18,11 @@ from medley.gate.ledger import Compat, Ledger, read
 from medley.runtime.errors import Incompatible, Permanent, Unavailable
 from medley.runtime.retry import attempts
 from services.migrator import ledger as writing
-from services.migrator.directives import Script, read_script
 from services.migrator.explain import explained, waiting_for
 from services.migrator.migrations import Migration
 from services.migrator.plan import ahead_of, breaking, plan
 from services.migrator.settings import MigrateSettings
+from services.migrator.sql.directives import Script, read_script
 
 log = structlog.get_logger()
 

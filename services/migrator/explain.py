@@ -3,11 +3,11 @@
 import asyncpg
 
 from medley.runtime import statements
-from services.migrator.check import refusal_of
-from services.migrator.directives import Script
-from services.migrator.faults import Fault
-from services.migrator.lexer import Lines, Statement
-from services.migrator.locate import locate
+from services.migrator.scratch.check import refusal_of
+from services.migrator.sql.directives import Script
+from services.migrator.sql.faults import Fault
+from services.migrator.sql.lexer import Lines, Statement
+from services.migrator.sql.locate import locate
 
 SQL = statements.load(__file__)
 

@@ -1,6 +1,5 @@
 """A contract holds what a service's SQL reads and writes, no more and no less; the pinned ones are up to date."""
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +12,13 @@ import pytest_asyncio
 from medley.blobs.port import Blob, Place
 from medley.gate.needs import Needs, load
 from medley.runtime.errors import Permanent
-from services.migrator import contracts, ledger, migrations
-from services.migrator.analysis import analyse, relations_of
+from services.migrator import ledger, migrations
+from services.migrator.contract import generate as contracts
+from services.migrator.contract.analysis import analyse, relations_of
 from tests.integration.migrator.statement_cases import CASES, SCHEMA, Case
 from tests.integration.test_statements import STATEMENTS, UTILITY, _code
 from tests.support.databases import drop_database, make_database
+from tests.support.migrator import Migrations
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -115,16 +116,16 @@ async def test_the_pinned_contracts_are_what_the_code_needs(postgres_server: str
     assert generated == await contracts.generate(postgres_server), "not stable"
 
 
-async def test_the_command_checks_and_names_what_differs(
-    postgres_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("POSTGRES_DSN", postgres_server)
-    assert await asyncio.to_thread(contracts.main, ["--check"]) == 0
+async def test_the_command_checks_and_the_pinned_contracts_are_current(postgres_server: str) -> None:
+    done = await Migrations(ROOT / "schema", postgres_server).run("contracts", "--check", "--json")
+    assert (done.code, done.value) == (0, {"written": []})
+
+
+async def test_what_differs_is_named(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contracts.text_of
     monkeypatch.setattr(contracts, "text_of", lambda contract: before(contract).replace("placement", "place"))
-    assert await asyncio.to_thread(contracts.main, ["--check"]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in said] == ["services/api/contract.json", "services/ingest/contract.json"]
+    stale = contracts.differing(await contracts.generate(postgres_server))
+    assert [path.parent.name for path in stale] == ["api", "ingest"]
 
 
 async def test_a_contract_is_read_as_it_was_written() -> None:

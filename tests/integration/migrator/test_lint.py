@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.migrator.directives import read_script
-from services.migrator.findings import Finding
-from services.migrator.locks import find_locks
-from services.migrator.scratch import scratch_database
+from services.migrator.lint.findings import Finding
+from services.migrator.lint.locks import find_locks
+from services.migrator.scratch.database import scratch_database
+from services.migrator.sql.directives import read_script
 
 OURS = [path.read_text() for path in sorted(Path("schema").glob("[0-9]*.sql"))]
 BEFORE = """

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from medley.runtime.errors import ConfigurationError
-from services.migrator.scratch import scratch_database
+from services.migrator.scratch.database import scratch_database
 
 
 @pytest_asyncio.fixture

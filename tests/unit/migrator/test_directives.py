@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.migrator.directives import Accept, read_script
-from services.migrator.faults import Fault
+from services.migrator.sql.directives import Accept, read_script
+from services.migrator.sql.faults import Fault
 
 
 def faults(text: str) -> list[str]:

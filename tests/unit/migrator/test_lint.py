@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from medley.runtime.errors import ConfigurationError
-from services.migrator.directives import read_script
-from services.migrator.findings import Finding, judge, late_merged
-from services.migrator.lint import find_unwise
-from services.migrator.revision import migrations_at
+from services.migrator.lint.findings import Finding, judge, late_merged
+from services.migrator.lint.revision import migrations_at
+from services.migrator.lint.rules import find_unwise
+from services.migrator.sql.directives import read_script
 
 
 def rules(text: str) -> list[str]:

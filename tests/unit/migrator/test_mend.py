@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.migrator.consequences import Consequences
-from services.migrator.locate import Refusal, locate
-from services.migrator.mend import Draft, mends, without
+from services.migrator.sql.consequences import Consequences
+from services.migrator.sql.locate import Refusal, locate
+from services.migrator.sql.mend import Draft, mends, without
 
 
 @given(st.text(alphabet="abc", min_size=1, max_size=20), st.data())

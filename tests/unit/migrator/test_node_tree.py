@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.migrator.node_tree import Node, read, walk
+from services.migrator.contract.node_tree import Node, read, walk
 
 
 def node(text: str) -> Node:

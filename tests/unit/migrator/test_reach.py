@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.migrator.reach import named_statements
+from services.migrator.contract.reach import named_statements
 
 STORE_SQL = "".join(f"-- name: {name}\nSELECT '{name}'\n\n" for name in ("get", "put", "size", "at_import", "entered"))
 STORE = """

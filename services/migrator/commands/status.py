@@ -14,10 +14,10 @@ from medley.gate.judge import difference
 from medley.gate.ledger import Applied, Ledger
 from services.migrator import ledger as writing
 from services.migrator.apply import invalid_index
-from services.migrator.directives import read_script
+from services.migrator.commands.report import BEHIND, DRIFT, INCOMPATIBLE, OK, Report
 from services.migrator.migrations import Migration
 from services.migrator.plan import Plan, ahead_of, breaking, plan
-from services.migrator.report import BEHIND, DRIFT, INCOMPATIBLE, OK, Report
+from services.migrator.sql.directives import read_script
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from medley.gate import history
 from medley.gate.catalogue import Catalogue
 from medley.gate.judge import difference
+from services.migrator.commands.report import Report
+from services.migrator.commands.status import Look, status
 from services.migrator.migrations import Migration
-from services.migrator.rehearsal import Step
-from services.migrator.report import Report
-from services.migrator.status import Look, status
+from services.migrator.scratch.rehearsal import Step
 
 
 def verify(found: Look, steps: Sequence[Step], database: str) -> Report:

@@ -12,7 +12,7 @@ from medley.gate.shipped import Shipped, shipped
 from medley.runtime import postgres
 from medley.runtime.errors import ConfigurationError, Unavailable
 from medley.runtime.settings import PostgresSettings
-from services.migrator.report import Report
+from services.migrator.commands.report import Report
 
 SERVICES = Path(__file__).resolve().parents[1]
 

@@ -12,9 +12,9 @@ from medley.gate.judge import difference
 from medley.gate.ledger import Compat, Ledger
 from medley.runtime.errors import MedleyError, Permanent
 from services.migrator import ledger as writing
+from services.migrator.commands.report import DRIFT, OK, Report
 from services.migrator.migrations import Migration
-from services.migrator.rehearsal import Rehearse
-from services.migrator.report import DRIFT, OK, Report
+from services.migrator.scratch.rehearsal import Rehearse
 
 
 class Differs(MedleyError):

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from services.migrator.faults import Fault, excerpt
-from services.migrator.lexer import Lines, Split, Statement, Token, read
-from services.migrator.refused import refusals
+from services.migrator.sql.faults import Fault, excerpt
+from services.migrator.sql.lexer import Lines, Split, Statement, Token, read
+from services.migrator.sql.refused import refusals
 
 CLASSES = ("reader-breaking", "writer-breaking", "replica-breaking")
 _NO_TRANSACTION = "-- migrate: no-transaction"

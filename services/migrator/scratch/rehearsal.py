@@ -12,10 +12,10 @@ from medley.gate.compatibility import compare
 from medley.gate.ledger import Compat
 from medley.runtime.errors import Permanent
 from services.migrator.apply import accepted
-from services.migrator.directives import read_script
 from services.migrator.explain import explained
 from services.migrator.migrations import Migration
-from services.migrator.scratch import scratch_database
+from services.migrator.scratch.database import scratch_database
+from services.migrator.sql.directives import read_script
 
 
 class Step(NamedTuple):

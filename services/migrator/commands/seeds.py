@@ -7,9 +7,9 @@ import asyncpg
 from medley.gate import ledger as reading
 from medley.gate.shipped import text_of
 from medley.runtime.errors import ConfigurationError, Permanent
-from services.migrator.directives import read_script
+from services.migrator.commands.report import Report
 from services.migrator.explain import explained
-from services.migrator.report import Report
+from services.migrator.sql.directives import read_script
 
 
 async def seed(connection: asyncpg.Connection, folder: Path) -> Report:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
-from services.migrator.consequences import Consequences
-from services.migrator.directives import Script
-from services.migrator.faults import Fault
-from services.migrator.lexer import Lines, Statement
-from services.migrator.locate import Refusal, locate
-from services.migrator.mend import Draft, Mend, mends, without
+from services.migrator.sql.consequences import Consequences
+from services.migrator.sql.directives import Script
+from services.migrator.sql.faults import Fault
+from services.migrator.sql.lexer import Lines, Statement
+from services.migrator.sql.locate import Refusal, locate
+from services.migrator.sql.mend import Draft, Mend, mends, without
 
 _FAILED_ALREADY = "25P02"
 _MOST_MENDS = 50

@@ -1,7 +1,6 @@
 """Makes the contracts of the services: what the named SQL of each reads and writes, as Postgres itself understands it.
 
-`python -m services.migrator.contracts` writes `services/<name>/contract.json`; with `--check` it writes nothing, names
-what differs, and ends with 1. It needs a server where `POSTGRES_DSN` may make a database.
+`make contracts` writes `services/<name>/contract.json`.
 
 A contract holds what its statements ask a privilege for: columns of SELECT are read, of INSERT and UPDATE written. The
 columns of a WHERE, a RETURNING or an ON CONFLICT are therefore among the reads.
@@ -12,22 +11,18 @@ shape names, and asks the catalogue what that one is. Its contract is empty, and
 changes.
 """
 
-import argparse
-import asyncio
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 
 from medley.gate.needs import Column, Needs, Write
-from medley.runtime.settings import PostgresSettings
 from services.migrator import ledger, migrations
-from services.migrator.analysis import Analysed, Relation, Use, analyse, relations_of
-from services.migrator.reach import named_statements
-from services.migrator.scratch import scratch_database
+from services.migrator.contract.analysis import Analysed, Relation, Use, analyse, relations_of
+from services.migrator.contract.reach import named_statements
+from services.migrator.scratch.database import scratch_database
 
 SERVICES = ("api", "ingest", "sync")
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,24 +108,3 @@ async def generate(server_dsn: str, root: Path = ROOT) -> dict[Path, str]:
 def differing(generated: dict[Path, str]) -> list[Path]:
     """The files that do not hold what was generated, or are not there."""
     return [path for path, text in generated.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 1 when a contract is not what the code needs, and was only to be checked."""
-    parser = argparse.ArgumentParser(prog="python -m services.migrator.contracts", description="Make the contracts.")
-    parser.add_argument("--check", action="store_true", help="write nothing; name what differs, and end with 1")
-    check = parser.parse_args(arguments).check
-    generated = asyncio.run(generate(PostgresSettings().dsn.get_secret_value()))
-    stale = differing(generated)
-    for path in stale:
-        shown = path.relative_to(ROOT)
-        if check:
-            sys.stderr.write(f"{shown} is not what the named SQL needs; run `make contracts` and commit it\n")
-        else:
-            path.write_text(generated[path], encoding="utf-8")
-            sys.stdout.write(f"{shown} written\n")
-    return 1 if check and stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ A file may accept a finding, by its rule and with a reason; it is then kept apar
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.migrator.directives import Script
+from services.migrator.sql.directives import Script
 
 
 @dataclass(frozen=True, slots=True, order=True)

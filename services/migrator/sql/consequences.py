@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from services.migrator.bodies import deep, name_of
-from services.migrator.lexer import Token
-from services.migrator.locate import Refusal
-from services.migrator.mend import VERBS
+from services.migrator.sql.bodies import deep, name_of
+from services.migrator.sql.lexer import Token
+from services.migrator.sql.locate import Refusal
+from services.migrator.sql.mend import VERBS
 
 _ABSENT = {"42P01", "42703", "42704", "42883", "3F000"}
 # What goes wrong around a table that lacks a constraint or rows, and around one whose columns have other types.

@@ -1,0 +1,148 @@
+"""The commands that look at files, or write them; what they need of a server is a scratch database."""
+
+from pathlib import Path
+
+import asyncpg
+import click
+
+from medley.gate.bundle import json_schema
+from medley.runtime.errors import ConfigurationError
+from medley.runtime.settings import SchemaSettings
+from services.migrator.commands import template
+from services.migrator.commands.group import answer, files, json_option, migrate, scratch_server
+from services.migrator.commands.report import FAILED, OK, Report
+from services.migrator.contract import generate
+from services.migrator.lint import findings
+from services.migrator.lint.advice import expand_and_contract
+from services.migrator.lint.locks import find_locks
+from services.migrator.lint.revision import migrations_at
+from services.migrator.lint.rules import find_unwise
+from services.migrator.scratch.compile import Compiled, compile_
+from services.migrator.scratch.database import scratch_database
+from services.migrator.scratch.rehearsal import on_server
+from services.migrator.sql.directives import Script, read_script
+
+
+@migrate.command()
+@click.argument("name")
+@json_option
+def new(name: str, as_json: bool) -> None:
+    """Write a commented template, and print its path."""
+
+    async def work() -> Report:
+        path = template.new(SchemaSettings().dir, name)
+        return Report(str(path), {"path": str(path)})
+
+    answer(work(), as_json)
+
+
+@migrate.command("compile")
+@click.option("--check", is_flag=True, help="Write nothing; fail if what is there is not what would be written.")
+@json_option
+def compile_command(check: bool, as_json: bool) -> None:
+    """Report every fault as file:line:column; without any, write bundle.json, its JSON Schema and init.sql."""
+
+    async def work() -> Report:
+        return _written(await compile_(files(), scratch_server()), SchemaSettings().dir, check)
+
+    answer(work(), as_json)
+
+
+def _written(compiled: Compiled, folder: Path, check: bool) -> Report:
+    if compiled.bundle is None:
+        faults = [
+            {"file": f.file, "line": f.line, "column": f.column, "what": f.what, "near": f.near}
+            for f in compiled.faults
+        ]
+        return Report("\n".join(str(fault) for fault in compiled.faults), {"faults": faults}, FAILED)
+    made = {
+        "bundle.json": compiled.bundle.as_json(),
+        "bundle.schema.json": json_schema(),
+        "init.sql": compiled.init,
+    }
+    differing = [name for name, text in made.items() if not _is(folder / name, text)]
+    value = {"faults": [], "fingerprint": compiled.bundle.fingerprint, "history": compiled.bundle.history}
+    if check:
+        sentence = f"{', '.join(differing)} in {folder} is not what the migrations make; run `medley migrate compile`"
+        good = f"bundle.json and init.sql are what the migrations make: {compiled.bundle.fingerprint}"
+        return Report(sentence if differing else good, {**value, "differing": differing}, FAILED if differing else OK)
+    for name in differing:
+        _write(folder / name, made[name])
+    what = f"wrote {', '.join(differing)} into {folder}" if differing else "nothing to write"
+    return Report(f"{what}: {compiled.bundle.fingerprint}", {**value, "written": differing})
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}; make it writable, or use --check") from error
+
+
+@migrate.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if a contract is not what the named SQL needs.")
+@json_option
+def contracts(check: bool, as_json: bool) -> None:
+    """Generate what each service reads and writes: services/*/contract.json."""
+
+    async def work() -> Report:
+        generated = await generate.generate(scratch_server())
+        stale = generate.differing(generated)
+        names = [str(path.relative_to(generate.ROOT)) for path in stale]
+        if check and stale:
+            sentence = f"{', '.join(names)} is not what the named SQL needs; run `make contracts` and commit it"
+            return Report(sentence, {"differing": names}, FAILED)
+        for path in stale:
+            _write(path, generated[path])
+        return Report(f"wrote {', '.join(names)}" if stale else "every contract is current", {"written": names})
+
+    answer(work(), as_json)
+
+
+@migrate.command()
+@click.option("--base", metavar="REVISION", help="Also fail files that sort before what this revision has (git).")
+@json_option
+def lint(base: str | None, as_json: bool) -> None:
+    """Say what a migration does that is allowed and unwise: locks, rewrites, what breaks running services."""
+
+    async def work() -> Report:
+        scripts = [read_script(migration.filename, migration.text) for migration in files()]
+        found = [*find_unwise(scripts), *await _tried(scripts)]
+        if base is not None:
+            names = migrations_at(base, SchemaSettings().dir)
+            found += findings.late_merged(names, [script.filename for script in scripts])
+        return _linted(findings.judge(found, scripts), len(scripts))
+
+    answer(work(), as_json)
+
+
+async def _tried(scripts: list[Script]) -> list[findings.Finding]:
+    """What only running them shows, through DO blocks too."""
+    async with scratch_database(scratch_server()) as dsn:
+        connection = await asyncpg.connect(dsn)
+        try:
+            locks = await find_locks(connection, scripts)
+        finally:
+            await connection.close()
+    if any(finding.rule == "does-not-apply" for finding in locks):
+        return locks
+    return [*locks, *expand_and_contract(await on_server(scratch_server())(files()), scripts)]
+
+
+def _linted(judged: findings.Judged, count: int) -> Report:
+    accepted = [f"{finding.file}:{finding.line}: {finding.rule}, accepted: {why}" for finding, why in judged.accepted]
+    value = {
+        "findings": [
+            {"file": f.file, "line": f.line, "column": f.column, "rule": f.rule, "why": f.why, "instead": f.instead}
+            for f in judged.open
+        ],
+        "accepted": accepted,
+    }
+    lines = [*(str(finding) for finding in judged.open), *accepted]
+    if not judged.open:
+        lines.append(f"{count} migrations, nothing to say against them")
+    return Report("\n".join(lines), value, FAILED if judged.open else OK)

@@ -1,0 +1,1 @@
+"""The contracts of services, generated from their named SQL."""

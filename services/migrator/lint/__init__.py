@@ -1,0 +1,1 @@
+"""What a migration does that is allowed and unwise."""

@@ -1,0 +1,1 @@
+"""What files make, seen on a throw-away database."""

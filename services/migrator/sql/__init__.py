@@ -1,0 +1,1 @@
+"""The text of a migration: its tokens, statements, directives and faults."""
