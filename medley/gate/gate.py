@@ -8,6 +8,7 @@ and a restored database are noticed, too.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -19,6 +20,7 @@ from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
 from medley.gate import catalogue, ledger
 from medley.gate.judge import Answer, Build, judge
+from medley.gate.ledger import Ledger
 from medley.runtime import bus, postgres
 from medley.runtime.errors import Incompatible, MedleyError, Unavailable
 from medley.runtime.process import Stopped, unless_stopped
@@ -31,17 +33,27 @@ _POLL_SECONDS = 0.25
 _STOP_SECONDS = 30.0
 
 
-async def ask(connection: asyncpg.Connection, build: Build, failure: str | None = None) -> Answer:
-    """One look: ledger and catalogue of one moment."""
+class Look(NamedTuple):
+    """What one look found: ledger and catalogue of one moment, and what follows for the build that asked."""
+
+    answer: Answer
+    ledger: Ledger
+    fingerprint: str
+
+
+async def ask(connection: asyncpg.Connection, build: Build, failure: str | None = None) -> Look:
+    """Look once."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return judge(build, await ledger.read(connection), await catalogue.read(connection), failure)
+        found, live = await ledger.read(connection), await catalogue.read(connection)
+    return Look(judge(build, found, live, failure), found, live.fingerprint)
 
 
 class Gate:
-    """The answer for one build, kept true while `keep` runs. `failure` is what the last migrator said of its run."""
+    """The answer for one build, kept true while `keep` runs. `last` is the last look that the database answered."""
 
     def __init__(self, service: str, build: Build, dsn: PostgresSettings, schema: SchemaSettings) -> None:
         self.answer = Answer("unreachable", "the database has not been asked yet")
+        self.last: Look | None = None
         self._service = service
         self._build = build
         self._dsn = dsn
@@ -113,7 +125,8 @@ class Gate:
                 self._connection = await postgres.connect(
                     dsn, self._dsn.wait_seconds, f"medley-{self._service}-gate", statement_timeout="30000"
                 )
-            return await ask(self._connection, self._build, self._failure)
+            self.last = await ask(self._connection, self._build, self._failure)
+            return self.last.answer
         except (MedleyError, *postgres.FAILURES) as error:
             if isinstance(error, MedleyError) and self.answer.verdict == "unreachable":
                 raise  # it never answered at all: what to correct is for the one who starts us

@@ -13,9 +13,15 @@ def extend(previous: str, filename: str, checksum: str) -> str:
     return hashlib.sha256(f"{previous}{filename}{checksum}".encode()).hexdigest()
 
 
-def chain(files: Iterable[tuple[str, str]]) -> str:
-    """The hash of (filename, checksum) pairs in the order in which they ran; empty for none."""
-    value = ""
+def steps(files: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The hash after each of (filename, checksum) pairs in the order in which they ran."""
+    values, value = [], ""
     for filename, checksum in files:
         value = extend(value, filename, checksum)
-    return value
+        values.append(value)
+    return tuple(values)
+
+
+def chain(files: Iterable[tuple[str, str]]) -> str:
+    """The hash after all of them; empty for none."""
+    return next(reversed(steps(files)), "")

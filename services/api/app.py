@@ -4,10 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -22,7 +23,8 @@ from medley.gate.shipped import shipped
 from medley.runtime import bus, postgres
 from medley.runtime.process import unless_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
-from services.api import blobs, ingest
+from services.api import blobs, ingest, schema
+from services.api.schema import Schema
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
 from services.api.shape.feed import Feeds
@@ -51,13 +53,29 @@ class Application:
         self.feeds = Feeds()
         self.shapes = ShapeRoute(self.feeds, settings)
         self.rest: FastAPI | None = None
-        self.gate: Gate | None = None
+        self._gate: Gate | None = None
+        self._schema: Schema | None = None
+        self._always: FastAPI | None = None
+        self.schema_routes = APIRouter()
+
+    def guarded_by(self, gate: Gate, folder: Path) -> None:
+        """From now on the gate is asked; what it knows is served whether it is open or not."""
+        self._gate, self._schema = gate, Schema(gate, folder)
+        self.schema_routes = schema.router(self._schema, gate)
+        self._always = FastAPI(openapi_url=None)
+        self._always.include_router(self.schema_routes)
 
     @property
     def _closed(self) -> str | None:
-        if self.gate is None:
+        if self._gate is None:
             return "the API is starting: it waits for the bus"
-        return self.gate.closed
+        return self._gate.closed
+
+    def _unfit(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """Why a client whose copy has another schema is not fed; None when it is fine, or did not say."""
+        asked = next((value for name, value in headers if name == schema.HEADER), None)
+        given = self._schema.answer(asked.decode("latin-1")) if self._schema and asked is not None else None
+        return None if given is None or given.is_served else f"schema {given.verdict}: {given.sentence}"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         shapes = self.shapes
@@ -66,20 +84,23 @@ class Application:
             if path == "/v1/health":
                 return await shapes.health(scope, send, self._closed)
             if path == "/v1/shape":
-                return await shapes.shape(scope, send, self._closed)
+                return await shapes.shape(scope, send, self._closed, self._unfit(scope["headers"]))
             if not await shapes.admitted(scope, send):
                 return None
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+            if self._always is not None and path in ("/v1/schema", "/v1/schema/bundle"):
+                return await self._always(scope, receive, send)
             if self._closed is not None or self.rest is None:
                 return await shapes.not_now(scope, send, self._closed or "the API is starting")
-            scope = {**scope, "path": path, "raw_path": path.encode()}
             await self.rest(scope, receive, send)
         return None
 
 
-def _rest(backends: Backends, shelf: Shelf) -> FastAPI:
+def _rest(backends: Backends, shelf: Shelf, schema_routes: APIRouter) -> FastAPI:
     rest = FastAPI(title="Medley", version=__version__)
     rest.include_router(blobs.router(shelf))
     rest.include_router(ingest.router(backends.pool, backends.js))
+    rest.include_router(schema_routes)  # for the documentation; asked, they answer before this
 
     @rest.get("/", include_in_schema=False)
     async def root() -> Response:
@@ -107,7 +128,7 @@ class Api:
             following = asyncio.create_task(self._follow(), name="feed")
             waiting = asyncio.create_task(closing.wait())
             with open_blobs(backends.pool) as stored:
-                self._application.rest = _rest(backends, stored.shelf)
+                self._application.rest = _rest(backends, stored.shelf, self._application.schema_routes)
                 try:
                     await asyncio.wait({waiting, following, self._http}, return_when=asyncio.FIRST_COMPLETED)
                     if following.done():
@@ -145,16 +166,16 @@ class Api:
 
 async def main(stop: asyncio.Event) -> None:
     """Listen, and serve while the gate is open, until told to stop."""
-    settings, schema = ApiSettings(), SchemaSettings()
+    settings, schema_settings = ApiSettings(), SchemaSettings()
     settings.check()
     application = Application(settings)
-    build = Build(shipped(schema.dir), needs.of_service(__file__))
+    build = Build(shipped(schema_settings.dir), needs.of_service(__file__))
     listening = bind(settings.host, settings.port)
     http = asyncio.create_task(serve(application, listening, stop, application.shapes.release), name="http")
     api = Api(application, http, stop)
     try:
-        async with keeping("api", build, PostgresSettings(), NatsSettings(), schema, stop) as (gate, keeper):
-            application.gate = gate
+        async with keeping("api", build, PostgresSettings(), NatsSettings(), schema_settings, stop) as (gate, keeper):
+            application.guarded_by(gate, schema_settings.dir)
             await guard(gate, keeper, stop, api.serve)
     finally:
         stop.set()

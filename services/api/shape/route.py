@@ -24,7 +24,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _PREFLIGHT = [
-    (b"access-control-allow-headers", b"authorization,content-type,if-none-match,traceparent"),
+    (b"access-control-allow-headers", b"authorization,content-type,if-none-match,traceparent,medley-schema-history"),
     (b"access-control-max-age", b"86400"),
 ]
 
@@ -35,11 +35,12 @@ class ShapeRoute:
         self._settings = settings
         self._secret = settings.secret.get_secret_value()
 
-    async def shape(self, scope: Scope, send: Send, closed: str | None = None) -> None:
-        """`closed`: why nothing is served now; a preflight and a wrong secret are answered all the same."""
+    async def shape(self, scope: Scope, send: Send, closed: str | None = None, unfit: str | None = None) -> None:
+        """`closed`: why nothing is served now; `unfit`: why this client is not. A preflight and a wrong secret are
+        answered all the same."""
         headers = dict(scope["headers"])
         try:
-            answer = await self._answer(scope, headers, closed)
+            answer = await self._answer(scope, headers, closed, unfit)
         except (Transient, NatsError, OSError, TimeoutError) as error:
             answer = response.unavailable(str(error) or type(error).__name__)
         except Exception:
@@ -78,7 +79,9 @@ class ShapeRoute:
         if self._feeds.current is not None:
             self._feeds.current.close()
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], closed: str | None) -> Response:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], closed: str | None, unfit: str | None
+    ) -> Response:
         method = scope["method"]
         if method == "OPTIONS":
             return Response(204, b"", _PREFLIGHT)
@@ -89,6 +92,8 @@ class ShapeRoute:
             return response.message(405, f"{method} not allowed")
         if closed is not None:
             return response.unavailable(closed)
+        if unfit is not None:
+            return response.message(412, unfit)
         asked = params.parse(query)
         if isinstance(asked, dict):
             return response.refused(asked)

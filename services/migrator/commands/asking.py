@@ -57,7 +57,7 @@ async def _once(settings: PostgresSettings, build: Build, within: float) -> Answ
     try:
         connection = await postgres.connect(settings.dsn.get_secret_value(), within, "medley-gate")
         try:
-            return await ask(connection, build)
+            return (await ask(connection, build)).answer
         finally:
             await connection.close()
     except Unavailable as error:
