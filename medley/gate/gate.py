@@ -100,8 +100,10 @@ class Gate:
         """Look again and again, until cancelled."""
         while True:
             self._told.clear()
+            began = asyncio.get_running_loop().time()
             self._take(await self._look())
-            pause = self._schema.recheck_seconds if self.answer.is_open else _POLL_SECONDS
+            took = asyncio.get_running_loop().time() - began
+            pause = max(self._schema.recheck_seconds, 100 * took) if self.answer.is_open else _POLL_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), pause)
 

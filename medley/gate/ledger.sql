@@ -24,7 +24,7 @@ SELECT filename, checksum, started_at FROM schema_started ORDER BY filename COLL
 
 -- name: catalogue
 -- What the database is meant to be: kept with the newest migration once a run has ended.
-SELECT catalogue FROM schema_versions ORDER BY position DESC LIMIT 1
+SELECT catalogue FROM schema_versions ORDER BY position DESC NULLS LAST LIMIT 1
 
 -- name: texts
 -- $1 filenames: the texts that ran.

@@ -26,6 +26,13 @@ from services.migrator.sql.directives import Script, read_script
 
 log = structlog.get_logger()
 
+# The session is gone: nobody knows yet whether its last COMMIT arrived. The ledger will tell.
+_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
 _AGAIN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _LEAVE_NO_TRACE = "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
 
@@ -111,27 +118,30 @@ class Runner:
         connection, running = self.connection, None
         try:
             async with connection.transaction():
-                await self._timeouts("SET LOCAL")
+                await self._timeouts()
                 for statement in step.script.statements:
                     running = statement
                     await connection.execute(statement.text)
                 running = None
                 await connection.execute(_LEAVE_NO_TRACE)
                 after = await self._record(step, state)
-        except _AGAIN:
+        except (*_AGAIN, *_GONE):
             raise
         except asyncpg.PostgresError as error:
             raise Permanent(explained(step.script, running, error) + "; nothing of it was applied") from error
-        await connection.execute("DISCARD TEMP")
         self._told(step, after)
+        await connection.execute("DISCARD TEMP")
         return after
 
     async def _alone(self, step: Step, state: State) -> State:
         connection = self.connection
         await writing.start(connection, step.migration)
         try:
-            await self._timeouts("SET")
+            # No lock_timeout: CREATE INDEX CONCURRENTLY waits for others' transactions, and nobody waits for it.
+            await connection.execute(f"SET statement_timeout = {self._milliseconds()}")
             await connection.execute(step.script.statements[0].text)
+        except _GONE:
+            raise
         except asyncpg.PostgresError as error:
             await connection.execute("RESET ALL")
             raise await self._failed_alone(step, state, error) from error
@@ -169,11 +179,14 @@ class Runner:
             f"Remove or mend that, then `medley migrate resolve {step.migration.filename} --retry`, or `--applied`"
         )
 
-    async def _timeouts(self, set_: str) -> None:
+    async def _timeouts(self) -> None:
         await self.connection.execute(
-            f"{set_} lock_timeout = {round(self.settings.lock_timeout_seconds * 1000)}; "
-            f"{set_} statement_timeout = {round(self.settings.statement_timeout_seconds * 1000)}"
+            f"SET LOCAL lock_timeout = {round(self.settings.lock_timeout_seconds * 1000)}; "
+            f"SET LOCAL statement_timeout = {self._milliseconds()}"
         )
+
+    def _milliseconds(self) -> int:
+        return round(self.settings.statement_timeout_seconds * 1000)
 
     async def _warn_of_invalid_indexes(self) -> None:
         for row in await writing.invalid_indexes(self.connection):

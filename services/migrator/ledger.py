@@ -29,7 +29,7 @@ async def complete(
 
     A fingerprint that was recorded stands: where the live schema has another, that is drift and not to be covered up.
     """
-    if not ledger.applied or ledger.recorded is not None:
+    if not ledger.applied or (ledger.recorded is not None and all(row.history for row in ledger.applied)):
         return ledger
     by_name = {migration.filename: migration for migration in files}
     value = ""
@@ -40,9 +40,10 @@ async def complete(
             text = file.text if file and file.checksum == checksum else None
             value = history.extend(value, row.filename, checksum)
             await connection.execute(SQL["complete"], row.filename, checksum or None, position, text, value)
-        if ledger.applied[-1].fingerprint in (None, live.fingerprint):
-            head = ledger.applied[-1].filename
-            await connection.execute(SQL["keep_catalogue"], head, live.fingerprint, live.as_json())
+        head = ledger.applied[-1]
+        expected = ledger.recorded or (live if head.fingerprint in (None, live.fingerprint) else None)
+        if expected is not None:
+            await connection.execute(SQL["keep_catalogue"], head.filename, expected.fingerprint, expected.as_json())
     return await read(connection)
 
 
