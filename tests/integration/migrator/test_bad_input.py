@@ -305,6 +305,16 @@ async def test_the_lock_is_released_between_tries_so_that_others_get_through(
     await other.close()
 
 
+async def test_a_run_that_lost_its_lock_stops(files: Migrations, database: asyncpg.Connection) -> None:
+    """As behind a pooler in transaction mode, where the next transaction may be another session's."""
+    files.add("songs", SONGS + "SELECT pg_advisory_unlock_all();")
+    files.add("year", "ALTER TABLE songs ADD COLUMN year int;")
+    done = await files.apply()
+    assert done.code == 1 and "does not hold the migrator's lock any more" in done.err and "session mode" in done.err
+    assert await database.fetchval("SELECT count(*) FROM schema_versions") == 1
+    await files.applied()
+
+
 async def test_an_index_that_could_not_be_built_is_explained_and_resolved(
     files: Migrations, database: asyncpg.Connection
 ) -> None:
