@@ -1,5 +1,5 @@
 """The bundle: a schema as its clients need it. A browser replays `migrations` into its own Postgres (PGlite), knows
-`tables` and `relations` without asking, and says with `history` which schema it has.
+`tables` and `relations` without asking (those that it gets), and says with `history` which schema it has.
 
 `fingerprint` is that of the server. Where parts are for the server alone, `replica_fingerprint` is what a client ends
 with; otherwise the two are equal. `fingerprint_sql` computes it anywhere: run the statements in order on one session;
@@ -28,7 +28,8 @@ class _Part(BaseModel):
 
 
 class BundleMigration(_Part):
-    """One migration: `statements` are those that clients replay, each to be run alone, in this order."""
+    """One migration: `statements` are those that clients replay, in this order, each as a command of its own: all of
+    them in one transaction, or (`transaction` is false) without one."""
 
     filename: str
     checksum: str
@@ -36,6 +37,7 @@ class BundleMigration(_Part):
     reader: Class
     writer: Class
     replica: Class
+    transaction: bool
     statements: tuple[str, ...]
 
 

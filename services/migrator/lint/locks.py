@@ -12,7 +12,7 @@ import asyncpg
 from medley.runtime import statements
 from services.migrator.lint.findings import Finding
 from services.migrator.lint.work import Entry, State, advice, by_table, work_between
-from services.migrator.scratch.check import is_server_wide
+from services.migrator.scratch.roles import Roles, run
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
 from services.migrator.sql.lexer import Lines, Statement
@@ -20,12 +20,14 @@ from services.migrator.sql.lexer import Lines, Statement
 SQL = statements.load(__file__)
 
 
-async def find_locks(connection: asyncpg.Connection, scripts: Sequence[Script]) -> list[Finding]:
+async def find_locks(
+    connection: asyncpg.Connection, scripts: Sequence[Script], roles: Roles | None = None
+) -> list[Finding]:
     """Apply the files in order to the empty database of `connection`; what each does to tables older than itself.
 
     A file that does not apply is a finding, and the last: `find_faults` tells all that is wrong with it.
     """
-    watch = _Watch(connection)
+    watch = _Watch(connection, roles)
     findings: list[Finding] = []
     for script in scripts:
         if script.faults:
@@ -35,15 +37,16 @@ async def find_locks(connection: asyncpg.Connection, scripts: Sequence[Script]) 
         except asyncpg.PostgresError as error:
             await connection.execute("ROLLBACK")
             return [*findings, _does_not_apply(script, error.message or str(error))]
-        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
+        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP")
     return findings
 
 
 class _Watch:
     """The catalogue of the tables, table by table. Only those that a transaction has locked can have changed in it."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, roles: Roles | None) -> None:
         self._connection = connection
+        self._roles = roles
         self._states: dict[int, State] = {}
 
     async def run(self, script: Script) -> list[Finding]:
@@ -54,14 +57,16 @@ class _Watch:
         if not script.no_transaction:
             await self._connection.execute("BEGIN")
         for statement in script.statements:
-            if not is_server_wide(statement):
-                findings += await self._statement(script, statement, first)
+            findings += await self._statement(script, statement, first)
         if not script.no_transaction:
+            await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            if self._roles is not None:
+                await self._roles.note(self._connection)
             await self._connection.execute("COMMIT")
         return sorted(findings)
 
     async def _statement(self, script: Script, statement: Statement, first: dict[int, State]) -> list[Finding]:
-        await self._connection.execute(statement.text)
+        await run(self._connection, statement, self._roles)
         held = {row["relation"]: row["mode"] for row in await self._connection.fetch(SQL["held"])}
         touched = first.keys() if script.no_transaction else first.keys() & held.keys()
         before = {oid: self._states.pop(oid) for oid in touched}

@@ -10,12 +10,12 @@ Statements about the whole server (roles, databases, its settings) are read by t
 database is thrown away, and they would stay.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import asyncpg
 
+from services.migrator.scratch.roles import Roles, is_server_wide
 from services.migrator.sql.consequences import Consequences
 from services.migrator.sql.directives import Script
 from services.migrator.sql.faults import Fault
@@ -25,15 +25,11 @@ from services.migrator.sql.mend import Draft, Mend, mends, without
 
 _FAILED_ALREADY = "25P02"
 _MOST_MENDS = 50
-_SERVER_WIDE = re.compile(
-    r"""(?:CREATE|ALTER|DROP)\ (?:DATABASE|TABLESPACE|ROLE|USER(?!\ MAPPING)|GROUP|SUBSCRIPTION)\b | ALTER\ SYSTEM\b
-    | REASSIGN\ OWNED\b | COMMENT\ ON\ (?:DATABASE|ROLE|TABLESPACE|SUBSCRIPTION)\b
-    | (?:GRANT|REVOKE)\b(?!.*?\ ON\ ) | (?:GRANT|REVOKE)\b.*?\ ON\ (?:DATABASE|TABLESPACE|PARAMETER)\b""",
-    re.VERBOSE,
-)
 
 
-async def find_faults(connection: asyncpg.Connection, scripts: Sequence[Script]) -> list[Fault]:
+async def find_faults(
+    connection: asyncpg.Connection, scripts: Sequence[Script], roles: Roles | None = None
+) -> list[Fault]:
     """All faults, the files' own included, in the order of the files and of their lines.
 
     The database of `connection` is empty before, and afterwards holds what could be applied.
@@ -41,12 +37,12 @@ async def find_faults(connection: asyncpg.Connection, scripts: Sequence[Script])
     faults: list[Fault] = []
     consequences = Consequences()
     for script in scripts:
-        check = _Check(connection, script, consequences)
+        check = _Check(connection, script, consequences, roles)
         if script.faults or not await check.applies():
             await check.patiently()
         faults += sorted({*script.faults, *check.faults})
-        # As psql does for each file: what a file sets for its session is not the next one's.
-        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
+        # As the migrator does after each file: what a file makes for its session is not the next one's.
+        await connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP")
     return faults
 
 
@@ -61,9 +57,12 @@ class _Piece:
 class _Check:
     """One file."""
 
-    def __init__(self, connection: asyncpg.Connection, script: Script, consequences: Consequences) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, script: Script, consequences: Consequences, roles: Roles | None
+    ) -> None:
         self._connection = connection
         self._script = script
+        self._roles = roles
         self._lines = Lines(script.text)
         self._consequences = consequences
         self.faults: list[Fault] = []
@@ -73,13 +72,13 @@ class _Check:
         if any(is_server_wide(statement) for statement in self._script.statements):
             return False
         if self._script.no_transaction:
-            return await self._refusal(self._script.statements[0].text) is None
+            return all([await self._refusal(statement.text) is None for statement in self._script.statements])
         await self._connection.execute("BEGIN")
         for statement in self._script.statements:
             if await self._refusal(statement.text):
                 await self._connection.execute("ROLLBACK")
                 return False
-        return await self._refusal("COMMIT") is None
+        return await self._commit() is None
 
     async def patiently(self) -> None:
         """Find every fault, and apply what can be applied."""
@@ -91,8 +90,15 @@ class _Check:
         await self._connection.execute("BEGIN")
         for piece in pieces:
             await self._run(piece, savepoint=True)
-        if refusal := await self._refusal("COMMIT"):
+        if refusal := await self._commit():
             self._at_the_end(refusal, pieces)
+
+    async def _commit(self) -> Refusal | None:
+        """As the migrator ends it: deferred constraints are looked at while it can still be said which."""
+        refusal = await self._refusal("SET CONSTRAINTS ALL IMMEDIATE")
+        if refusal is None and self._roles is not None:
+            await self._roles.note(self._connection)
+        return await self._refusal("ROLLBACK" if refusal else "COMMIT") or refusal
 
     async def _read(self) -> list[_Piece]:
         """What the grammar lets through, mended where that was possible."""
@@ -209,11 +215,6 @@ class _Check:
         if not is_near:
             near = next(Statement(statement.text[offset:], 0, 1, 1).tokens()).text
         self.faults.append(Fault(self._script.filename, line, column, what, near))
-
-
-def is_server_wide(statement: Statement) -> bool:
-    """Whether it changes more than the database in which it is run."""
-    return _SERVER_WIDE.match(" ".join(statement.words(24))) is not None
 
 
 def refusal_of(error: asyncpg.PostgresError) -> Refusal:

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,6 +17,7 @@ import structlog
 
 from medley.runtime import postgres, statements
 from medley.runtime.errors import ConfigurationError
+from services.migrator.scratch.roles import Roles
 
 log = structlog.get_logger()
 
@@ -23,6 +25,26 @@ SQL = statements.load(__file__)
 _NAME = re.compile(r"medley_scratch_(\d{10})_[0-9a-f]+")
 _LEFT_BEHIND_SECONDS = 3600
 _WAIT_SECONDS = 10
+
+
+class Scratch(NamedTuple):
+    """A session on a scratch database, and what becomes of the roles that it makes."""
+
+    dsn: str
+    connection: asyncpg.Connection
+    roles: Roles
+
+
+@asynccontextmanager
+async def scratch_session(server_dsn: str) -> AsyncIterator[Scratch]:
+    """A session on a database of its own. Nothing of either is left afterwards. Raises as `scratch_database` does."""
+    async with _session(server_dsn) as beside:
+        roles = Roles(beside)
+        try:
+            async with scratch_database(server_dsn) as dsn, _session(dsn) as connection:
+                yield Scratch(dsn, connection, roles)
+        finally:
+            await roles.drop()
 
 
 @asynccontextmanager
