@@ -14,7 +14,7 @@ from medley.runtime.errors import ConfigurationError, Unavailable
 from medley.runtime.settings import PostgresSettings
 from services.migrator.commands.report import Report
 
-SERVICES = Path(__file__).resolve().parents[1]
+SERVICES = Path(__file__).resolve().parents[2]
 
 
 def build_of(folder: Path, service: str | None, contract: Path | None, role: Role | None) -> Build:

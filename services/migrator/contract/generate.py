@@ -25,7 +25,7 @@ from services.migrator.contract.reach import named_statements
 from services.migrator.scratch.database import scratch_database
 
 SERVICES = ("api", "ingest", "sync")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # They have no plan: nothing that Postgres would analyse.
 UTILITY = ("CREATE ", "ALTER ", "DROP ", "SET ", "LOCK ")
 _INNERMOST = re.compile(r"(?<=: )\{[^{}]*\}|\[[^\[\]]*\]")

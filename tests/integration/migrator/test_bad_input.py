@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from medley.gate import catalogue
+from medley.runtime.settings import SchemaSettings
 from tests.support.databases import MakeDatabase
 from tests.support.library import until
 from tests.support.migrator import Migrations
@@ -374,6 +375,19 @@ async def test_drift_is_told_object_by_object_and_nothing_is_offered_to_delete(
         "ALTER TABLE songs DROP COLUMN hand; DROP TABLE stray; CREATE INDEX songs_title ON songs (title)"
     )
     assert (await files.run("status")).code == 0
+
+
+async def test_a_service_and_a_contract_can_be_asked_for(files: Migrations) -> None:
+    ours = {"SCHEMA_DIR": str(SchemaSettings().dir)}
+    assert (await files.run("gate", "--service", "ingest", **ours)).code == 3
+    assert (await files.run("apply", "--no-announce", **ours)).code == 0
+    for service in ("ingest", "sync", "api"):
+        done = await files.run("gate", "--service", service, "--timeout", "5", "--json", **ours)
+        assert (done.code, done.value["verdict"]) == (0, "equal")
+    unknown = await files.run("gate", "--service", "nobody", **ours)
+    assert unknown.code == 1 and "api, ingest, sync" in unknown.err
+    bundle = await files.run("gate", "--contract", str(SchemaSettings().dir / "bundle.json"), **ours)
+    assert bundle.code == 0
 
 
 async def test_an_existing_database_is_adopted_only_as_what_the_files_make(
