@@ -11,6 +11,8 @@ from pathlib import Path
 
 from medley.runtime import statements
 
+# The gate reads the ledger and the catalogue before there can be a contract; its names would only be taken for others'.
+_READS_NO_TABLE = "medley.gate"
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -64,7 +66,7 @@ def _imports(module: Path, root: Path) -> Iterator[Path]:
                 continue
         for name in dotted:
             path = root.joinpath(*name.split("."))
-            if name.split(".")[0] == "medley":
+            if name.split(".")[0] == "medley" and not name.startswith(_READS_NO_TABLE):
                 yield from (one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file())
 
 
