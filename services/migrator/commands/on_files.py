@@ -1,13 +1,14 @@
 """The commands that look at files, or write them; what they need of a server is a scratch database."""
 
+import contextlib
 from pathlib import Path
 
-import asyncpg
 import click
 
 from medley.gate.bundle import json_schema
 from medley.runtime.errors import ConfigurationError
 from medley.runtime.settings import SchemaSettings
+from services.migrator import migrations
 from services.migrator.commands import template
 from services.migrator.commands.group import answer, files, json_option, migrate, scratch_server
 from services.migrator.commands.report import FAILED, OK, Report
@@ -18,7 +19,7 @@ from services.migrator.lint.locks import find_locks
 from services.migrator.lint.revision import migrations_at
 from services.migrator.lint.rules import find_unwise
 from services.migrator.scratch.compile import Compiled, compile_
-from services.migrator.scratch.database import scratch_database
+from services.migrator.scratch.database import scratch_session
 from services.migrator.scratch.rehearsal import on_server
 from services.migrator.sql.directives import Script, read_script
 
@@ -42,10 +43,12 @@ def new(name: str, as_json: bool) -> None:
 def compile_command(check: bool, as_json: bool) -> None:
     """Report every fault as file:line:column; without any, write bundle.json, its JSON Schema and init.sql."""
 
-    async def work() -> Report:
-        return _written(await compile_(files(), scratch_server()), SchemaSettings().dir, check)
+    answer(compiled(SchemaSettings().dir, scratch_server(), check), as_json)
 
-    answer(work(), as_json)
+
+async def compiled(folder: Path, server_dsn: str, check: bool = False) -> Report:
+    """Compile the folder. Raises ConfigurationError for a folder that cannot be read or written."""
+    return _written(await compile_(migrations.read(folder), server_dsn), folder, check)
 
 
 def _written(compiled: Compiled, folder: Path, check: bool) -> Report:
@@ -63,9 +66,9 @@ def _written(compiled: Compiled, folder: Path, check: bool) -> Report:
     differing = [name for name, text in made.items() if not _is(folder / name, text)]
     value = {"faults": [], "fingerprint": compiled.bundle.fingerprint, "history": compiled.bundle.history}
     if check:
-        sentence = f"{', '.join(differing)} in {folder} is not what the migrations make; run `medley migrate compile`"
-        good = f"bundle.json and init.sql are what the migrations make: {compiled.bundle.fingerprint}"
-        return Report(sentence if differing else good, {**value, "differing": differing}, FAILED if differing else OK)
+        stale = f"not what the migrations make: {', '.join(differing)} in {folder}; run `medley migrate compile`"
+        good = f"{', '.join(made)} are what the migrations make: {compiled.bundle.fingerprint}"
+        return Report(stale if differing else good, {**value, "differing": differing}, FAILED if differing else OK)
     for name in differing:
         _write(folder / name, made[name])
     what = f"wrote {', '.join(differing)} into {folder}" if differing else "nothing to write"
@@ -73,13 +76,18 @@ def _written(compiled: Compiled, folder: Path, check: bool) -> Report:
 
 
 def _is(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text
 
 
 def _write(path: Path, text: str) -> None:
+    """Whole or not at all: whoever reads it meanwhile has the old one."""
+    fresh = path.with_name(f".{path.name}.new")
     try:
-        path.write_text(text, encoding="utf-8")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise ConfigurationError(f"cannot write {path}: {error.strerror}; make it writable, or use --check") from error
 
 
@@ -122,12 +130,8 @@ def lint(base: str | None, as_json: bool) -> None:
 
 async def _tried(scripts: list[Script]) -> list[findings.Finding]:
     """What only running them shows, through DO blocks too."""
-    async with scratch_database(scratch_server()) as dsn:
-        connection = await asyncpg.connect(dsn)
-        try:
-            locks = await find_locks(connection, scripts)
-        finally:
-            await connection.close()
+    async with scratch_session(scratch_server()) as scratch:
+        locks = await find_locks(scratch.connection, scripts, scratch.roles)
     if any(finding.rule == "does-not-apply" for finding in locks):
         return locks
     return [*locks, *expand_and_contract(await on_server(scratch_server())(files()), scripts)]

@@ -9,6 +9,13 @@ import asyncpg
 from medley.cli.embedded.wheels import postgres_bin
 from medley.gate import catalogue
 from medley.gate.catalogue import Catalogue
+from medley.runtime.settings import SchemaSettings
+from services.migrator import migrations
+from services.migrator.app import migrate
+from services.migrator.commands.report import Report
+from services.migrator.commands.status import look
+from services.migrator.commands.status import status as status_of
+from tests.support.migrated import postgres_settings
 from tests.support.migrator import Done
 
 # With the client programs of the newest Postgres, as `medley migrate` sets it.
@@ -40,5 +47,19 @@ async def catalogue_of(dsn: str) -> Catalogue:
     connection = await asyncpg.connect(dsn)
     try:
         return await catalogue.read(connection)
+    finally:
+        await connection.close()
+
+
+async def apply(dsn: str, folder: Path) -> None:
+    """What `medley migrate apply` does."""
+    await migrate(postgres_settings(dsn), None, SchemaSettings(dir=folder))
+
+
+async def status(dsn: str, folder: Path) -> Report:
+    """What `medley migrate status` says."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return status_of(await look(connection, migrations.read(folder)), dsn)
     finally:
         await connection.close()

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.integration.migrator.init_files import PATH, RICH, WRITTEN, answers, catalogue_of, psql
+from services.migrator.commands.on_files import compiled
+from tests.integration.migrator.init_files import PATH, RICH, WRITTEN, answers, apply, catalogue_of, psql
 from tests.support.databases import drop_database, make_database
 from tests.support.migrator import Migrations
 
@@ -19,8 +20,9 @@ async def files(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) 
     files = Migrations(tmp_path_factory.mktemp("rich"), postgres_server)
     files.add("rich", RICH)
     files.add("written", WRITTEN)
-    done = await files.run("compile", PATH=PATH)
-    assert done.code == 0, done
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", PATH)
+        assert (await compiled(files.folder, postgres_server)).code == 0
     return files
 
 
@@ -28,8 +30,7 @@ async def files(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) 
 async def both(files: Migrations, postgres_versions: str) -> AsyncIterator[tuple[str, str]]:
     """A database that was migrated, and one of `init.sql`, on one server."""
     migrated, made = await make_database(postgres_versions), await make_database(postgres_versions)
-    files.dsn = migrated
-    await files.applied()
+    await apply(migrated, files.folder)
     done = await psql(made, files.folder / "init.sql")
     assert (done.code, done.out, done.err) == (0, "", "")
     yield migrated, made
@@ -71,9 +72,12 @@ async def test_the_next_number_is_a_new_one(both: tuple[str, str]) -> None:
     assert await answers(both[0], *queries) == await answers(both[1], *queries) == [[(4,)], [(5,)], [(102, 50, 10)]]
 
 
-async def test_compiling_again_writes_nothing_whatever_the_server(files: Migrations, postgres_versions: str) -> None:
+async def test_compiling_again_writes_nothing_whatever_the_server(
+    files: Migrations, postgres_versions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [[(older,)]] = await answers(postgres_versions, "SELECT current_setting('server_version_num')::int < 160000")
     if older:  # which writes views in other words
         return
-    done = await files.run("compile", "--check", PATH=PATH, MIGRATE_SCRATCH_DSN=postgres_versions)
-    assert done.code == 0, done
+    monkeypatch.setenv("PATH", PATH)
+    report = await compiled(files.folder, postgres_versions, check=True)
+    assert report.code == 0, report.text
