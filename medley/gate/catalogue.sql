@@ -7,6 +7,10 @@ WITH space AS (
     SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), member AS (
     SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
+), home (name) AS (  -- where an object id means the same object
+    SELECT concat(c.system_identifier, '/', d.oid)
+    FROM pg_catalog.pg_control_system() AS c, pg_catalog.pg_database AS d
+    WHERE d.datname = pg_catalog.current_database()
 ), relation AS (
     SELECT c.oid, c.relkind, c.relname, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
            c.relispartition, c.relpartbound, c.reloptions, c.reltype,
@@ -31,9 +35,11 @@ WITH space AS (
                CASE WHEN relrowsecurity THEN 'row level security' END,
                CASE WHEN relforcerowsecurity THEN 'forced' END,
                CASE relreplident WHEN 'n' THEN 'replica identity nothing' WHEN 'i' THEN 'replica identity index' END),
-           jsonb_build_object('oid', oid::bigint, 'kind', relkind, 'row_security', relrowsecurity,
-                              'forced', relforcerowsecurity)
-    FROM relation WHERE relkind IN ('r', 'p', 'f')
+           jsonb_build_object('oid', oid::bigint, 'home', home.name, 'kind', relkind, 'row_security', relrowsecurity,
+                              'forced', relforcerowsecurity, 'partition_of', CASE WHEN relispartition THEN
+                                  (SELECT i.inhparent::regclass::text FROM pg_catalog.pg_inherits AS i
+                                   WHERE i.inhrelid = relation.oid) END)
+    FROM relation, home WHERE relkind IN ('r', 'p', 'f')
 
     UNION ALL
     SELECT 'view', named, '',
@@ -42,7 +48,19 @@ WITH space AS (
                 WHERE o ~ '^(security_|check_option)'),
                pg_catalog.pg_get_viewdef(oid)),
            jsonb_build_object('oid', oid::bigint, 'kind', relkind,
-                              'updatable', (pg_catalog.pg_relation_is_updatable(oid, false) & 28) = 28)
+                              'updatable', (pg_catalog.pg_relation_is_updatable(oid, false) & 28) = 28,
+                              'writable', (pg_catalog.pg_relation_is_updatable(oid, true) & 28) = 28,
+                              'reads', (SELECT jsonb_object_agg(b.named, b.columns) FROM (
+                                  SELECT d.refobjid::regclass::text, coalesce(jsonb_agg(a.attname ORDER BY a.attname)
+                                                                              FILTER (WHERE a.attnum > 0), '[]')
+                                  FROM pg_catalog.pg_rewrite AS w
+                                  JOIN pg_catalog.pg_depend AS d
+                                    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                                   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> w.ev_class
+                                  LEFT JOIN pg_catalog.pg_attribute AS a
+                                    ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                                  WHERE w.ev_class = relation.oid AND w.rulename = '_RETURN'
+                                  GROUP BY d.refobjid) AS b (named, columns)))
     FROM relation WHERE relkind IN ('v', 'm')
 
     UNION ALL
@@ -58,6 +76,8 @@ WITH space AS (
                               'plain_type', pg_catalog.format_type(coalesce(nullif(t.typelem, 0), t.oid), NULL),
                               'not_null', a.attnotnull, 'default', d.oid IS NOT NULL AND a.attgenerated = '',
                               'generated', a.attgenerated, 'identity', a.attidentity,
+                              'updatable', CASE WHEN r.relkind = 'v' THEN
+                                  pg_catalog.pg_column_is_updatable(r.oid, a.attnum, false) END,
                               'expression', pg_catalog.pg_get_expr(d.adbin, d.adrelid))
     FROM relation AS r
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -67,7 +87,9 @@ WITH space AS (
 
     UNION ALL
     SELECT 'constraint', r.named, c.conname::text, pg_catalog.pg_get_constraintdef(c.oid),
-           jsonb_build_object('kind', c.contype, 'validated', c.convalidated, 'action', c.confdeltype, 'update', c.confupdtype,
+           jsonb_build_object('kind', c.contype, 'validated', c.convalidated,
+                              'action', c.confdeltype, 'update', c.confupdtype, 'deferrable', c.condeferrable,
+                              'match', c.confmatchtype,
                               'references', CASE WHEN c.confrelid <> 0 THEN c.confrelid::regclass::text END,
                               'referenced', (SELECT jsonb_agg(a.attname ORDER BY k.n)
                                              FROM unnest(c.confkey) WITH ORDINALITY AS k (number, n)
@@ -86,6 +108,19 @@ WITH space AS (
                regexp_replace(pg_catalog.pg_get_indexdef(i.oid), ' WITH \([^)]*\)(?= WHERE |$)', ''),
                CASE WHEN NOT x.indisvalid THEN 'invalid' END, CASE WHEN x.indisreplident THEN 'replica identity' END),
            jsonb_build_object('unique', x.indisunique, 'valid', x.indisvalid, 'partial', x.indpred IS NOT NULL,
+                              'where', pg_catalog.pg_get_expr(x.indpred, x.indrelid),
+                              'uses', (SELECT jsonb_agg(DISTINCT a.attname)
+                                       FROM pg_catalog.pg_depend AS d
+                                       JOIN pg_catalog.pg_attribute AS a
+                                         ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                                       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.oid
+                                         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = r.oid),
+                              'keys', (SELECT jsonb_agg(coalesce(a.attname::text,
+                                                                 pg_catalog.pg_get_indexdef(i.oid, k.n::int, true)))
+                                       FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k (number, n)
+                                       LEFT JOIN pg_catalog.pg_attribute AS a
+                                         ON a.attrelid = r.oid AND a.attnum = k.number
+                                       WHERE k.n <= x.indnkeyatts),
                               'columns', CASE WHEN x.indexprs IS NULL THEN
                                   (SELECT jsonb_agg(a.attname ORDER BY k.n)
                                    FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k (number, n)
@@ -101,7 +136,8 @@ WITH space AS (
     SELECT 'trigger', r.named, t.tgname::text,
            concat_ws(' ', pg_catalog.pg_get_triggerdef(t.oid),
                CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END),
-           jsonb_build_object('before', (t.tgtype & 66) <> 0, 'constraint', t.tgconstraint <> 0, 'enabled', t.tgenabled <> 'D')
+           jsonb_build_object('before', (t.tgtype & 66) <> 0, 'constraint', t.tgconstraint <> 0,
+                              'enabled', t.tgenabled NOT IN ('D', 'R'))
     FROM relation AS r JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = r.oid
     WHERE NOT t.tgisinternal AND t.tgparentid = 0
 

@@ -9,9 +9,15 @@ from collections.abc import Iterator
 
 from medley.gate.catalogue import Catalogue, Table
 from medley.gate.findings import BREAKS, LOSSY, OK, Finding
+from medley.gate.rules.checks import checks
 from medley.gate.rules.columns import columns
-from medley.gate.rules.guards import guards
-from medley.gate.rules.silent import functions, row_security, triggers, types
+from medley.gate.rules.guards import Change
+from medley.gate.rules.keys import keys
+from medley.gate.rules.lineage import Heir, Lineage
+from medley.gate.rules.references import references
+from medley.gate.rules.silent import functions, row_security, triggers
+from medley.gate.rules.through_views import through_views
+from medley.gate.rules.types import types
 
 
 def compare(before: Catalogue, after: Catalogue) -> list[Finding]:
@@ -20,63 +26,75 @@ def compare(before: Catalogue, after: Catalogue) -> list[Finding]:
     changed = {
         key[1] for key in before.by_key.keys() | after.by_key.keys() if before.by_key.get(key) != after.by_key.get(key)
     }
-    successors = _successors(before, after)
-    for name, old in sorted((name, table) for name, table in before.tables.items() if name in changed):
-        new = after.tables.get(successors[name])
-        if new is None:
-            kind = "view" if old.is_view else "table"
-            findings.append(Finding("drop-table", name, "", BREAKS, BREAKS, BREAKS, f"{kind} {name} is dropped"))
-            continue
-        if new.name != name and not _stands_in(after.tables.get(name), old):
-            findings.append(
-                Finding("rename-table", name, "", BREAKS, BREAKS, BREAKS, f"table {name} is renamed to {new.name}")
-            )
-            continue
-        findings.extend(_table(old, new, _same_object(old, new)))
+    lineage = Lineage(before, after)
+    for name, old in sorted(before.tables.items()):
+        if name in changed:
+            findings.extend(_relation(old, lineage))
     findings.extend(types(before, after))
     findings.extend(functions(before, after))
-    return findings
+    findings.extend(through_views(before, after, findings))
+    return list(dict.fromkeys(findings))
 
 
-def _successors(before: Catalogue, after: Catalogue) -> dict[str, str]:
-    """Old name to new name: the same object where object ids say so, else the object of that name."""
-    ids = {table.entry.facts["oid"]: name for name, table in after.tables.items() if not table.is_view}
-    result = {}
-    for name, old in before.tables.items():
-        here = after.tables.get(name)
-        moved = ids.get(old.entry.facts["oid"], name)
-        result[name] = moved if here is None or (here.is_view and not old.is_view) else name
-    return result
+def _relation(old: Table, lineage: Lineage) -> Iterator[Finding]:
+    """A table or a view: what its name stands for now, and in what that is another."""
+    name, kind = old.name, "view" if old.is_view else "table"
+    here, moved = lineage.after.tables.get(name), lineage.name_now(old)
+    if moved is not None and moved != name and (here is None or here.is_view) and not old.is_view:
+        heir = Heir(lineage, old, lineage.after.tables[moved])
+        if not _stands_in(here, heir):
+            sentence = f"table {name} is renamed to {moved}"
+            yield Finding("rename-table", name, "", BREAKS, BREAKS, BREAKS, sentence)
+            return
+        yield from _table(heir)
+    elif here is None:
+        yield from _gone(old, kind, lineage)
+    elif old.is_view != here.is_view:
+        sentence = f"{kind} {name} is replaced by a {'view' if here.is_view else 'table'}"
+        yield Finding("replace-table", name, "", BREAKS, BREAKS, BREAKS, sentence)
+    elif (other := lineage.name_before(here)) not in (None, name) and not old.is_view:
+        sentence = f"the name {name} is that of another table now, which was {other}"
+        yield Finding("replace-table", name, "", BREAKS, BREAKS, BREAKS, sentence)
+    else:
+        if not old.is_view and moved != name and lineage.comparable(old):
+            sentence = f"table {name} is dropped and made anew: its rows are gone, and copies of them stay elsewhere"
+            yield Finding("recreate-table", name, "", LOSSY, OK, BREAKS, sentence)
+        if old.entry.facts.get("partition_of") and not here.entry.facts.get("partition_of"):
+            yield from _gone(old, kind, lineage)
+        yield from _table(Heir(lineage, old, here))
 
 
-def _same_object(old: Table, new: Table) -> bool:
-    return bool(old.entry.facts["oid"] == new.entry.facts["oid"])
+def _gone(old: Table, kind: str, lineage: Lineage) -> Iterator[Finding]:
+    """Services know a partition by the table that it is a part of."""
+    parent = old.entry.facts.get("partition_of")
+    if parent in lineage.after.tables:
+        sentence = f"{old.name}, a partition of {parent}, is gone with its rows, and copies of them stay elsewhere"
+        yield Finding("drop-partition", parent, "", LOSSY, OK, LOSSY, sentence)
+        return
+    yield Finding("drop-table", old.name, "", BREAKS, BREAKS, BREAKS, f"{kind} {old.name} is dropped")
 
 
-def _stands_in(view: Table | None, old: Table) -> bool:
-    """Is this a simple view under the old name: the old columns with their types, and writes go through?"""
-    return (
-        view is not None
-        and view.is_view
-        and bool(view.entry.facts.get("updatable"))
-        and all(
-            name in view.columns and view.columns[name].facts["type"] == column.facts["type"]
-            for name, column in old.columns.items()
-        )
+def _stands_in(view: Table | None, heir: Heir) -> bool:
+    """Is this a simple view under the old name: all rows of the table, the old columns with their types, and writes go
+    through?"""
+    if view is None or not view.entry.facts["updatable"]:
+        return False
+    whole = list(view.entry.facts["reads"] or {}) == [heir.new.name] and " WHERE " not in view.entry.definition
+    return whole and all(
+        name in view.columns
+        and view.columns[name].facts["updatable"]
+        and view.columns[name].facts["type"] == column.facts["type"]
+        for name, column in heir.old.columns.items()
     )
 
 
-def _table(old: Table, new: Table, same: bool) -> Iterator[Finding]:
-    if old.is_view != new.is_view:
-        kind = "view" if new.is_view else "table"
-        yield Finding("replace-table", old.name, "", BREAKS, BREAKS, BREAKS, f"{old.name} is replaced by a {kind}")
+def _table(heir: Heir) -> Iterator[Finding]:
+    yield from columns(heir)
+    if heir.old.is_view:
         return
-    if not old.is_view and not same:
-        sentence = f"table {old.name} is dropped and made anew, without its rows"
-        yield Finding("recreate-table", old.name, "", LOSSY, OK, BREAKS, sentence)
-    yield from columns(old, new, same)
-    if old.is_view:
-        return
-    yield from guards(old, new)
-    yield from row_security(old, new)
-    yield from triggers(old, new)
+    change = Change(heir)
+    yield from keys(change)
+    yield from checks(change)
+    yield from references(change)
+    yield from row_security(heir)
+    yield from triggers(heir)

@@ -4,108 +4,145 @@ A sentence names the table, the column and the remedy. Types may be wider than t
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from medley.gate.catalogue import Catalogue, Entry, Table
+from medley.gate.catalogue import Catalogue, Table
+from medley.gate.findings import Role
 from medley.gate.needs import Column, Needs, Write
+from medley.gate.rules.columns import fills_itself
 from medley.gate.types import widens
 
+_DEPLOY = "or deploy a build that was made for this schema"
 
-def misfits(needs: Needs, live: Catalogue) -> list[str]:
+
+class Misfit(NamedTuple):
+    """One thing that does not fit, under the name of the rule that tells of the change that makes it so."""
+
+    role: Role
+    rule: str
+    table: str
+    column: str
+    sentence: str
+
+
+def misfits(needs: Needs, live: Catalogue) -> list[Misfit]:
     """Everything that the service needs and does not find; empty when it fits."""
-    found: list[str] = []
+    found: list[Misfit] = []
     for name, columns in needs.reads.items():
         found += _read(needs.service, name, columns, live.tables.get(name))
     for name, write in needs.writes.items():
         found += _written(needs.service, name, write, live.tables.get(name))
-    return list(dict.fromkeys(found))
+    return found
 
 
-def _read(service: str, name: str, columns: dict[str, Column], table: Table | None) -> Iterator[str]:
+def _read(service: str, name: str, columns: dict[str, Column], table: Table | None) -> Iterator[Misfit]:
     if table is None:
-        yield _no_table(service, name)
+        yield _no_table("reader", service, name)
         return
     for column, need in columns.items():
-        yield from _column(service, "reads", table, column, need)
+        yield from _column("reader", service, table, column, need)
         there = table.columns.get(column)
         if there is not None and not table.is_view and not need.nullable and not there.facts["not_null"]:
-            yield (
-                f"found {name}.{column} without NOT NULL; {service} reads it and knows no NULL there; "
-                f"add NOT NULL again, or deploy a build that was made for this schema"
+            sentence = (
+                f"found {name}.{column} without NOT NULL; {service} reads it and knows no NULL there; add NOT NULL "
+                f"again, {_DEPLOY}"
             )
+            yield Misfit("reader", "drop-not-null", name, column, sentence)
 
 
-def _written(service: str, name: str, write: Write, table: Table | None) -> Iterator[str]:
+def _written(service: str, name: str, write: Write, table: Table | None) -> Iterator[Misfit]:
     if table is None:
-        yield _no_table(service, name)
+        yield _no_table("writer", service, name)
         return
     for column, need in write.columns.items():
-        yield from _column(service, "writes", table, column, need)
-        yield from _writable(service, table, column)
-        there = table.columns.get(column)
-        if there is not None and need.nullable and there.facts["not_null"]:
-            yield (
-                f"found {name}.{column} with NOT NULL; {service} may write NULL there; drop NOT NULL until every "
-                "service is a build that was made for this schema"
+        yield from _column("writer", service, table, column, need)
+        yield from _writable(service, table, column, need)
+    if table.is_view:
+        if not table.entry.facts["writable"]:
+            sentence = (
+                f"found {name} to be a view that takes no writes; {service} writes it; make it a table or a simple "
+                f"view by a new migration, {_DEPLOY}"
             )
-    if not table.is_view:
-        for inserted in write.inserts:
-            yield from _left_out(service, table, inserted)
-        for arbiter in write.arbiters:
-            if not _is_unique(table, frozenset(arbiter)):
-                columns = ", ".join(arbiter)
-                yield (
-                    f"found no unique index of {name} on ({columns}); {service} writes ON CONFLICT ({columns}); "
-                    "add it again, or deploy a build that was made for this schema"
-                )
+            yield Misfit("writer", "replace-table", name, "", sentence)
+        return
+    for inserted in write.inserts:
+        yield from _left_out(service, table, inserted)
+    for arbiter in write.arbiters:
+        if not _is_arbiter(table, arbiter):
+            columns = ", ".join(arbiter)
+            sentence = (
+                f"found no unique index of {name} on ({columns}); {service} writes ON CONFLICT ({columns}); add it "
+                f"again, {_DEPLOY}"
+            )
+            yield Misfit("writer", "drop-unique", name, "", sentence)
 
 
-def _no_table(service: str, name: str) -> str:
-    return (
-        f"found no table {name}; {service} needs it; add it back by a new migration (a view of the old name does), or "
-        "deploy a build that was made for this schema"
+def _no_table(role: Role, service: str, name: str) -> Misfit:
+    sentence = (
+        f"found no table {name}; {service} needs it; add it back by a new migration (a view of the old name does), "
+        f"{_DEPLOY}"
     )
+    return Misfit(role, "drop-table", name, "", sentence)
 
 
-def _column(service: str, does: str, table: Table, column: str, need: Column) -> Iterator[str]:
-    there = table.columns.get(column)
+def _column(role: Role, service: str, table: Table, column: str, need: Column) -> Iterator[Misfit]:
+    there, does = table.columns.get(column), "reads" if role == "reader" else "writes"
     if there is None:
-        yield (
-            f"found no column {table.name}.{column}; {service} {does} it ({need.type}); add it back by a "
-            "new migration, or deploy a build that was made for this schema"
+        sentence = (
+            f"found no column {table.name}.{column}; {service} {does} it ({need.type}); add it back by a new "
+            f"migration, {_DEPLOY}"
         )
+        yield Misfit(role, "drop-column", table.name, column, sentence)
         return
     found = there.facts["type"]
-    wide_enough = ("exact", "rounded", "narrower") if does == "reads" else ("exact", "rounded")
-    if found != need.type and widens(need.type, found) not in wide_enough:
-        yield (
-            f"found {table.name}.{column} of type {found}; {service} {does} {need.type}; change it back by a new "
-            "migration, or deploy a build that was made for this schema"
-        )
+    widening = "exact" if found == need.type else widens(need.type, found)
+    if widening in ("exact", "rounded") or (role == "reader" and widening != "other"):
+        return
+    sentence = (
+        f"found {table.name}.{column} of type {found}; {service} {does} {need.type}; change it back by a new "
+        f"migration, {_DEPLOY}"
+    )
+    yield Misfit(role, "change-type" if widening == "other" else "narrow-type", table.name, column, sentence)
 
 
-def _writable(service: str, table: Table, column: str) -> Iterator[str]:
+def _writable(service: str, table: Table, column: str, need: Column) -> Iterator[Misfit]:
     there = table.columns.get(column)
-    if there is not None and (there.facts["generated"] or there.facts["identity"] == "a"):
-        yield (
+    if there is None:
+        return
+    if there.facts["generated"] or there.facts["identity"] == "a":
+        sentence = (
             f"found {table.name}.{column} generated by Postgres; {service} writes it; make it a plain column by a new "
-            "migration, or deploy a build that was made for this schema"
+            f"migration, {_DEPLOY}"
         )
+        yield Misfit("writer", "become-generated", table.name, column, sentence)
+    elif need.nullable and there.facts["not_null"]:
+        sentence = (
+            f"found {table.name}.{column} with NOT NULL; {service} may write NULL there; drop NOT NULL until every "
+            "service is a build that was made for this schema"
+        )
+        yield Misfit("writer", "set-not-null", table.name, column, sentence)
 
 
-def _left_out(service: str, table: Table, inserted: tuple[str, ...]) -> Iterator[str]:
+def _left_out(service: str, table: Table, inserted: tuple[str, ...]) -> Iterator[Misfit]:
     for column, there in table.columns.items():
-        if column not in inserted and there.facts["not_null"] and not _fills_itself(there):
-            yield (
+        if column not in inserted and there.facts["not_null"] and not fills_itself(there):
+            sentence = (
                 f"found {table.name}.{column} with NOT NULL and no default; {service} inserts without it; give it a "
-                "default by a new migration, or deploy a build that was made for this schema"
+                f"default by a new migration, {_DEPLOY}"
             )
+            yield Misfit("writer", "add-required-column", table.name, column, sentence)
 
 
-def _fills_itself(column: Entry) -> bool:
-    return bool(column.facts["default"] or column.facts["generated"] or column.facts["identity"])
+def _is_arbiter(table: Table, arbiter: tuple[str, ...]) -> bool:
+    """May ON CONFLICT stand on one of its indexes? `arbiter`: columns and expressions, then perhaps `WHERE …`.
 
-
-def _is_unique(table: Table, columns: frozenset[str]) -> bool:
-    constraints = (e.facts for e in table.constraints.values() if e.facts["kind"] in ("p", "u"))
+    Postgres takes no DEFERRABLE constraint, and an index of some rows only for a statement that says so.
+    """
+    *keys, last = arbiter
+    condition = last.removeprefix("WHERE ") if last.startswith("WHERE ") else None
+    wanted = sorted(keys if condition is not None else arbiter)
+    whole = (e.facts for e in table.constraints.values() if e.facts["kind"] in "pu" and not e.facts["deferrable"])
     indexes = (e.facts for e in table.indexes.values() if e.facts["unique"] and e.facts["valid"])
-    return any(frozenset(facts["columns"] or ()) == columns for facts in (*constraints, *indexes))
+    return any(sorted(facts["columns"] or ()) == wanted for facts in whole) or any(
+        sorted(facts["keys"]) == wanted and facts["where"] in (None, condition) for facts in indexes
+    )

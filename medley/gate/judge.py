@@ -21,7 +21,8 @@ from medley.gate.compatibility import compare
 from medley.gate.findings import Finding, Role
 from medley.gate.fit import misfits
 from medley.gate.ledger import Applied, Ledger
-from medley.gate.needs import Needs
+from medley.gate.needs import Needs, Write
+from medley.gate.rules.checks import asks_for_null
 from medley.gate.shipped import Shipped
 
 Verdict = Literal["equal", "compatible", "behind", "incompatible", "drift", "unreachable"]
@@ -33,11 +34,17 @@ EXIT_CODES: dict[Verdict, int] = {
     "drift": 5,
     "unreachable": 6,
 }
-# What the live schema itself answers, column by column, when there is a contract: no need to infer it from history.
+# What the live schema itself answers, column by column, when there is a contract: no need to infer it from history,
+# and what a later migration mended is mended.
 _SEEN_LIVE = {
-    "drop-table", "rename-table", "rename-column", "drop-column", "change-type", "add-required-column", "set-not-null",
-    "drop-default", "drop-not-null", "become-generated", "become-identity", "drop-unique",
+    "drop-table", "rename-table", "rename-column", "drop-column", "change-type", "narrow-type", "add-required-column",
+    "set-not-null", "drop-default", "drop-not-null", "become-generated", "become-identity", "drop-unique",
+    "defer-unique",
 }  # fmt: skip
+# A view has columns and types, and nothing else of what is seen of a table.
+_SEEN_OF_VIEWS = {"drop-table", "rename-table", "rename-column", "drop-column", "change-type", "drop-not-null"}
+# What a contract says may happen, and who wrote the migration says does not.
+_ACCEPTABLE = {"set-not-null", "drop-not-null", "narrow-type"}
 
 
 class Answer(NamedTuple):
@@ -64,7 +71,7 @@ def judge(build: Build, ledger: Ledger, live: Catalogue, failure: str | None = N
     if (sentence := _behind(build, ledger)) is not None:
         because = f"; the last run of the migrator failed: {failure}" if failure else ""
         return Answer("behind", sentence + because)
-    wrong = list(_incompatible(build, ledger, live))
+    wrong = list(dict.fromkeys(_incompatible(build, ledger, live)))
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         return Answer("incompatible", "; ".join(wrong[:3]) + more)
@@ -106,52 +113,69 @@ def _incompatible(build: Build, ledger: Ledger, live: Catalogue) -> Iterator[str
                 f"found {filename} applied with another text ({applied[:12]}), needed {checksum[:12]}; this build and "
                 "this database have different histories: deploy the build that goes with the database"
             )
+    known = {each.filename for each in build.shipped}
+    unseen = [row for row in ledger.applied if row.filename not in known]
     if build.needs is not None:
-        yield from misfits(build.needs, live)
-    yield from _unseen(build, ledger)
-    if build.needs is not None and ledger.recorded is not None and ledger.fingerprint != live.fingerprint:
+        yield from _misfits(build, build.needs, unseen, live)
+    for row in unseen:
+        yield from _unseen(build, row, live)
+    if ledger.recorded is not None and ledger.fingerprint != live.fingerprint:
         for finding in compare(ledger.recorded, live):
-            if _concerns(build, finding):
+            if any(_breaks(build, role, finding, live) for role in build.roles):
                 yield f"changed by hand, not by a migration: {finding.sentence}; take it back, or make it a migration"
 
 
-def _unseen(build: Build, ledger: Ledger) -> Iterator[str]:
-    known = {each.filename for each in build.shipped}
-    for row in ledger.applied:
-        if row.filename not in known:
-            yield from _unseen_row(build, row)
+def _misfits(build: Build, needs: Needs, unseen: Sequence[Applied], live: Catalogue) -> Iterator[str]:
+    accepted = {
+        (role, finding.rule, finding.table, finding.column)
+        for role in build.roles
+        for row in unseen
+        if row.compat is not None and row.compat.of(role) == "compatible"
+        for finding in row.compat.findings
+        if finding.rule in _ACCEPTABLE
+    }
+    for misfit in misfits(needs, live):
+        roles = ("reader", "replica") if misfit.role == "reader" else ("writer",)
+        asked = [role for role in build.roles if role in roles]
+        if any((role, misfit.rule, misfit.table, misfit.column) not in accepted for role in asked):
+            yield misfit.sentence
 
 
-def _unseen_row(build: Build, row: Applied) -> Iterator[str]:
+def _unseen(build: Build, row: Applied, live: Catalogue) -> Iterator[str]:
     remedy = "deploy a build that has this migration"
     if row.compat is None:
         yield f"found {row.filename}, which this build has never seen and nobody has classified; {remedy}"
         return
+    roles = [role for role in build.roles if row.compat.of(role) == "breaking"]
     for finding in row.compat.findings:
-        if _concerns(build, finding, row):
+        if any(_breaks(build, role, finding, live) for role in roles):
             yield f"found {row.filename}, which this build has never seen: {finding.sentence}; {remedy}"
 
 
-def _concerns(build: Build, finding: Finding, row: Applied | None = None) -> bool:
-    """Does a finding break one of the roles of this build, on something that it uses?"""
-    for role in build.roles:
-        accepted = row is not None and row.compat is not None and row.compat.of(role) == "compatible"
-        if finding.for_role(role) == "breaking" and not accepted and _uses(build.needs, role, finding):
-            return True
-    return False
-
-
-def _uses(needs: Needs | None, role: Role, finding: Finding) -> bool:
+def _breaks(build: Build, role: Role, finding: Finding, live: Catalogue) -> bool:
+    """Does a finding break this role on something that the build uses?"""
+    if finding.for_role(role) != "breaking":
+        return False
+    needs = build.needs
     if needs is None:
         return True
-    if finding.rule in _SEEN_LIVE:
-        return False
-    if role == "reader":
-        columns: Sequence[str] | None = tuple(needs.reads[finding.table]) if finding.table in needs.reads else None
-    else:
-        write = needs.writes.get(finding.table)
-        columns = None if write is None else tuple(write.columns)
+    if role != "replica":
+        table = live.tables.get(finding.table)
+        if finding.rule in (_SEEN_OF_VIEWS if table is not None and table.is_view else _SEEN_LIVE):
+            return False
+    write = needs.writes.get(finding.table)
+    if role == "writer":
+        return write is not None and _is_written(write, finding)
+    columns = needs.reads.get(finding.table)
     return columns is not None and (not finding.column or finding.column in columns)
+
+
+def _is_written(write: Write, finding: Finding) -> bool:
+    """An insert that leaves a column out writes NULL there, which a CHECK refuses if it asks for it."""
+    left_out = any(finding.column not in inserted for inserted in write.inserts)
+    if finding.rule in ("add-check", "change-check") and left_out and asks_for_null(finding.sentence):
+        return True
+    return not finding.column or finding.column in write.columns
 
 
 def _drift(ledger: Ledger, live: Catalogue) -> str:
@@ -170,9 +194,9 @@ def difference(meant: Catalogue, live: Catalogue) -> list[str]:
     for key in sorted(meant.by_key.keys() | live.by_key.keys()):
         was, now = meant.by_key.get(key), live.by_key.get(key)
         if was is None and now is not None:
-            lines.append(f"+ {now.title} {now.definition}".rstrip())
+            lines.append(f"+ {now.title} {now.definition}")
         elif now is None and was is not None:
-            lines.append(f"- {was.title} {was.definition}".rstrip())
+            lines.append(f"- {was.title} {was.definition}")
         elif was is not None and now is not None and was.line != now.line:
             lines.append(f"~ {was.title}: {was.definition} -> {now.definition}")
-    return lines
+    return [" ".join(part.strip() for part in line.splitlines()).rstrip() for line in lines]

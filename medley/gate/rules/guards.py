@@ -1,136 +1,159 @@
-"""Guards: primary keys, unique constraints and indexes, checks, foreign keys, exclusions."""
+"""Guards: what a table refuses. Primary keys, unique constraints and indexes, checks, foreign keys, exclusions.
 
-import re
-from collections.abc import Callable, Iterator
+Guards are compared by what they say, in the names of today: neither their own names nor a rename changes them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from medley.gate.catalogue import Entry, Table
-from medley.gate.findings import BREAKS, LOSSY, OK, Class, Finding
+from medley.gate.findings import Class, Finding
+from medley.gate.rules.lineage import Heir
 
-_PLAIN_UNIQUE = re.compile(r"UNIQUE \([^()]*\)")
-_LIST = re.compile(
-    r"CHECK \(\(+([^()\s]+)\)?(?:::[\w ]+)? = (?:ANY \(+ARRAY\[(.*)\]\)*(?:::[\w ]+\[\])?|('.*'::[\w ]+|-?\d+))\)+"
-)
-_VALUE = re.compile(r"'(?:[^']|'')*'|-?\d+(?:\.\d+)?")
+Target = tuple[str, tuple[str, ...]]
 
 
-def guards(old: Table, new: Table) -> Iterator[Finding]:
-    was, now = _guards(old), _guards(new)
-    for key in sorted(was.keys() - now.keys()):
-        yield from _gone(old.name, was[key], now, was)
-    for key in sorted(now.keys() - was.keys()):
-        yield from _come(old.name, now[key], was)
+class Guard(NamedTuple):
+    """One of them. `columns` in the names of before; `others` are columns that are dropped, or new."""
 
-
-class _Guard(NamedTuple):
     kind: str  # c, f, p, u, x as in pg_constraint
     name: str
     columns: tuple[str, ...]
-    definition: str
+    others: tuple[str, ...]
+    says: str
     entry: Entry
 
-
-def _guards(table: Table) -> dict[tuple[str, str], _Guard]:
-    """Constraints by what they say (a name does not matter), unique indexes among them. NOT VALID guards new rows."""
-    found = {}
-    for entry in table.constraints.values():
-        kind, columns = entry.facts["kind"], tuple(entry.facts["columns"] or ())
-        definition = entry.definition.removesuffix(" NOT VALID")
-        if _PLAIN_UNIQUE.fullmatch(definition):
-            definition = _plainly(columns)
-        found[kind, definition] = _Guard(kind, entry.name, columns, definition, entry)
-    for entry in table.indexes.values():
-        if entry.facts["unique"] and entry.facts["valid"]:
-            columns = tuple(entry.facts["columns"] or ())
-            plain = columns and not entry.facts["partial"] and "NULLS NOT DISTINCT" not in entry.definition
-            definition = _plainly(columns) if plain else entry.definition.replace(entry.name, "", 1)
-            found["u", definition] = _Guard("u", entry.name, columns, definition, entry)
-    return found
+    @property
+    def deferrable(self) -> bool:
+        return bool(self.entry.facts.get("deferrable"))
 
 
-def _plainly(columns: tuple[str, ...]) -> str:
-    """One text for a unique constraint and a unique index that say the same."""
-    return f"UNIQUE ({', '.join(columns)})"
+@dataclass(frozen=True)
+class Change:
+    """The guards of a table, before and now."""
+
+    heir: Heir
+
+    @property
+    def table(self) -> str:
+        return self.heir.old.name
+
+    @cached_property
+    def was(self) -> dict[tuple[str, str], Guard]:
+        return {(guard.kind, guard.says): guard for guard in map(self._old, _of(self.heir.old))}
+
+    @cached_property
+    def now(self) -> dict[tuple[str, str], Guard]:
+        return {(guard.kind, guard.says): guard for guard in map(self._new, _of(self.heir.new))}
+
+    def gone(self, *kinds: str) -> list[Guard]:
+        """What is not there any more, but for that which went with its column."""
+        lost = [self.was[key] for key in sorted(self.was.keys() - self.now.keys())]
+        return [guard for guard in lost if guard.kind in kinds and (guard.columns or not guard.others)]
+
+    def come(self, *kinds: str) -> list[Guard]:
+        return [self.now[key] for key in sorted(self.now.keys() - self.was.keys()) if key[0] in kinds]
+
+    def pairs(self, kind: str) -> tuple[list[tuple[Guard, Guard]], list[Guard], list[Guard]]:
+        """Guards that took each other's place (of one name, or about the same), those only gone, those only come."""
+        gone, come, paired = self.gone(kind), self.come(kind), []
+        for name_counts in (True, False):
+            for old in list(gone):
+                new = next((new for new in come if _alike(old, new, name_counts)), None)
+                if new is not None:
+                    paired.append((old, new))
+                    gone.remove(old)
+                    come.remove(new)
+        return paired, gone, come
+
+    def told(
+        self, rule: str, guard: Guard, reader: Class, writer: Class, replica: Class, sentence: str
+    ) -> Iterator[Finding]:
+        """One finding for each column that a guard is about: who uses none of them is not concerned."""
+        for column in guard.columns or guard.others or ("",):
+            yield Finding(rule, self.table, column, reader, writer, replica, sentence)
+
+    def place(self, guard: Guard) -> str:
+        """The table and the columns, as sentences name them."""
+        columns = ", ".join((*guard.columns, *guard.others))
+        return f"{self.table} ({columns})" if columns else self.table
+
+    def _old(self, entry: Entry) -> Guard:
+        heir, names = self.heir, _columns(entry)
+        kept, lost = _split(names, heir.names)
+        today = tuple(heir.names.get(name, name) for name in names)
+        to = _target(entry)
+        to = heir.referenced(*to) if to is not None else None
+        return _guard(entry, kept, lost, _says(entry, today, heir.today(entry.definition), to))
+
+    def _new(self, entry: Entry) -> Guard:
+        names = _columns(entry)
+        known, fresh = _split(names, self.heir.old_names)
+        before = tuple(self.heir.old_names[name] for name in known)
+        return _guard(entry, before, fresh, _says(entry, names, entry.definition, _target(entry)))
 
 
-def _column_of(guard: _Guard) -> str:
-    """The column that a guard is about; empty when it is about several."""
-    return guard.columns[0] if len(guard.columns) == 1 else ""
+def _of(table: Table) -> Iterator[Entry]:
+    """Everything that refuses; NOT VALID guards new rows like any other."""
+    yield from (entry for entry in table.constraints.values() if not entry.definition.endswith("NOT ENFORCED"))
+    yield from (entry for entry in table.indexes.values() if entry.facts["unique"] and entry.facts["valid"])
 
 
-def _gone(
-    table: str, guard: _Guard, now: dict[tuple[str, str], _Guard], was: dict[tuple[str, str], _Guard]
-) -> Iterator[Finding]:
-    def finding(rule: str, reader: Class, writer: Class, replica: Class, sentence: str) -> Finding:
-        return Finding(rule, table, _column_of(guard), reader, writer, replica, sentence)
-
-    match guard.kind:
-        case "c":
-            successor = _successor(guard, now, was)
-            if successor is None:
-                sentence = f"CHECK {guard.name} of {table} is gone: values may come that were refused before"
-                yield finding("widen-check", BREAKS, OK, BREAKS, sentence)
-            else:
-                yield from _check_change(finding, table, guard, successor)
-        case "p":
-            sentence = f"the primary key of {table} is no longer ({', '.join(guard.columns)})"
-            yield finding("change-primary-key", OK, BREAKS, BREAKS, sentence)._replace(column="")
-        case "u" | "x":
-            sentence = f"{guard.name} of {table} is gone: ON CONFLICT has no arbiter, and copies may meet duplicates"
-            yield finding("drop-unique", OK, BREAKS, BREAKS, sentence)
-        case "f":
-            if (successor := _successor(guard, now, was)) is not None:
-                if successor.entry.facts["action"] != guard.entry.facts["action"]:
-                    sentence = f"foreign key {guard.name} of {table} changes what a delete does: {successor.definition}"
-                    yield finding("change-foreign-key-action", OK, BREAKS, LOSSY, sentence)
-            else:
-                sentence = f"foreign key {guard.name} of {table} is gone: rows may come without what they point to"
-                yield finding("drop-foreign-key", OK, OK, BREAKS, sentence)
+def _columns(entry: Entry) -> tuple[str, ...]:
+    """Every column that it is about, those inside expressions and conditions, too."""
+    return tuple(entry.facts.get("uses") or entry.facts["columns"] or ())
 
 
-def _come(table: str, guard: _Guard, was: dict[tuple[str, str], _Guard]) -> Iterator[Finding]:
-    def finding(rule: str, sentence: str) -> Finding:
-        return Finding(rule, table, _column_of(guard), OK, BREAKS, OK, sentence)
-
-    match guard.kind:
-        case "c" | "f" if any(_same_place(guard, other) for other in was.values() if other.kind == guard.kind):
-            return  # a change, told by `_gone`
-        case "c":
-            yield finding("add-check", f"CHECK {guard.name} is added to {table}: {guard.definition}")
-        case "u" | "x":
-            yield finding("add-unique", f"{guard.name} is added to {table}: {guard.definition}")
-        case "f":
-            yield finding("add-foreign-key", f"foreign key {guard.name} is added to {table}: {guard.definition}")
-        case "p" if not any(other.kind == "p" for other in was.values()):
-            sentence = f"{table} has a primary key now: ({', '.join(guard.columns)})"
-            yield Finding("add-primary-key", table, "", OK, BREAKS, OK, sentence)
+def _split(names: tuple[str, ...], known: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(name for name in names if name in known), tuple(name for name in names if name not in known)
 
 
-def _same_place(one: _Guard, other: _Guard) -> bool:
-    """Do two constraints of a kind guard the same columns, so that one takes the other's place?"""
-    if one.kind == "f":
-        return one.columns == other.columns and one.entry.facts["references"] == other.entry.facts["references"]
-    return one.name == other.name or (bool(one.columns) and set(one.columns) == set(other.columns))
+def _guard(entry: Entry, columns: tuple[str, ...], others: tuple[str, ...], says: str) -> Guard:
+    return Guard(entry.facts.get("kind", "u"), entry.name, columns, others, says, entry)
 
 
-def _successor(guard: _Guard, now: dict[tuple[str, str], _Guard], was: dict[tuple[str, str], _Guard]) -> _Guard | None:
-    new = [other for key, other in now.items() if key not in was and other.kind == guard.kind]
-    return next((other for other in new if _same_place(guard, other)), None)
+def _target(entry: Entry) -> Target | None:
+    """What a foreign key points to."""
+    if entry.facts.get("kind") != "f":
+        return None
+    return entry.facts["references"], tuple(entry.facts["referenced"])
 
 
-def _check_change(finding: Callable[..., Finding], table: str, old: _Guard, new: _Guard) -> Iterator[Finding]:
-    sentence = f"CHECK {old.name} of {table} changes from {old.definition} to {new.definition}"
-    was, now = listed(old.definition), listed(new.definition)
-    known = was is not None and now is not None
-    if known and was < now:  # type: ignore[operator]
-        yield finding("widen-check", BREAKS, OK, BREAKS, sentence)
-    elif known and now < was:  # type: ignore[operator]
-        yield finding("narrow-check", OK, BREAKS, OK, sentence)
-    elif not known or was != now:
-        yield finding("change-check", BREAKS, BREAKS, BREAKS, sentence)
+def _says(entry: Entry, columns: tuple[str, ...], definition: str, to: Target | None) -> str:
+    facts, definition = entry.facts, definition.removesuffix(" NOT VALID")
+    deferrable = " DEFERRABLE" if facts.get("deferrable") else ""
+    if to is not None:
+        rest = f"MATCH {facts['match']} ON DELETE {facts['action']} ON UPDATE {facts['update']}{deferrable}"
+        return f"FOREIGN KEY ({', '.join(columns)}) REFERENCES {to[0]} ({', '.join(to[1])}) {rest}"
+    if facts.get("kind") == "p":
+        return f"PRIMARY KEY ({', '.join(sorted(columns))}){deferrable}"
+    if is_plainly_unique(entry):
+        return f"UNIQUE ({', '.join(sorted(columns))}){deferrable}"
+    if entry.kind == "index":
+        return definition[definition.index(" USING ") :]
+    return definition
 
 
-def listed(definition: str) -> frozenset[str] | None:
-    """The values of `CHECK (x = ANY (ARRAY['a'::text, …]))` or `CHECK (x = 'a')`; None when it says more than that."""
-    match = _LIST.fullmatch(definition)
-    return None if match is None else frozenset(_VALUE.findall(match.group(2) or match.group(3)))
+def is_plainly_unique(entry: Entry) -> bool:
+    """Is it about all rows and about columns alone, with every NULL another value?"""
+    return (
+        entry.facts.get("kind", "u") == "u"
+        and bool(entry.facts["columns"])
+        and not entry.facts.get("partial")
+        and "NULLS NOT DISTINCT" not in entry.definition
+    )
+
+
+def _alike(old: Guard, new: Guard, name_counts: bool) -> bool:
+    if old.kind == "f" and _points_to(old) != _points_to(new):
+        return False
+    if name_counts:
+        return old.name == new.name
+    return bool(old.columns) and not new.others and set(old.columns) == set(new.columns)
+
+
+def _points_to(guard: Guard) -> str:
+    """The table of a foreign key, in the name of today."""
+    return guard.says.partition(" REFERENCES ")[2].partition(" (")[0]

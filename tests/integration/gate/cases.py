@@ -1,0 +1,66 @@
+"""How a case of compatibility is written: a change of the shop (shop.sql), what the rules find in it, and what becomes
+of each role when it is executed. Statements of a change are parted by `;;`; each runs alone."""
+
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any
+
+Literals = int | str | EllipsisType
+
+READ = (
+    "id", "label", "note", "amount", "weight", "price", "exact", "tag", "state", "code", "owner", "mood", "short",
+)  # fmt: skip
+_ROW: dict[str, Literals] = {
+    "id": 10, "label": "'ten'", "note": "NULL", "weight": 0.25, "price": "0.123456789012", "exact": "0.1234",
+    "tag": "'t123456'", "state": "'new'", "code": "'c10'", "owner": 2, "mood": "'calm'", "short": "'short'",
+}  # type: ignore[dict-item]  # fmt: skip
+
+
+def insert(id: int = 10, into: str = "shop.item", **changes: Literals) -> str:
+    """A row of an old writer with some columns changed, added, or (`...`) left out."""
+    row = {name: value for name, value in {**_ROW, "id": id, **changes}.items() if value is not ...}
+    return f"INSERT INTO {into} ({', '.join(row)}) VALUES ({', '.join(map(str, row.values()))})"
+
+
+UPSERT = (
+    insert(1, code="'c9'") + " ON CONFLICT (id) DO UPDATE SET label = excluded.label",
+    insert(11, code="'c1'") + " ON CONFLICT (code) DO UPDATE SET label = excluded.label",
+)
+UPDATE = "UPDATE shop.item SET label = 'x', amount = amount + 1 WHERE id = 1"
+WRITES = (insert(), UPDATE, *UPSERT)
+NEW = (insert(20, code="'c20'"),)
+
+
+def reads(*without: str, table: str = "shop.item") -> str:
+    return f"SELECT {', '.join(column for column in READ if column not in without)} FROM {table} ORDER BY id"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`finds`: rules, each with a column or (with a dot) a table and a column. What becomes of a role: `fine`, the
+    SQLSTATE with which it is refused, or in a word what it is not told. `cautious`: roles that a rule calls broken
+    though nothing breaks when the contract of the service is this one, or the rows are these."""
+
+    sql: str
+    finds: tuple[str, ...] = ()
+    reader: str = "fine"
+    live: str = "fine"
+    writer: str = "fine"
+    replica: str = "fine"
+    mirror: str = "fine"
+    read: str = reads()
+    writes: tuple[str, ...] = WRITES
+    new: tuple[str, ...] = NEW
+    given: str = ""
+    refused: int | None = None
+    cautious: tuple[str, ...] = ()
+    judged_with_care: tuple[str, ...] = ()
+    mirrored: bool = True
+
+
+def all_roles(code: str) -> dict[str, Any]:
+    """Reader and writer are refused alike."""
+    return {"reader": code, "live": code, "writer": code}
+
+
+ITEM = "ALTER TABLE shop.item "
