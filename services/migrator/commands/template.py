@@ -2,6 +2,7 @@
 
 import re
 import time
+import unicodedata
 from pathlib import Path
 
 from medley.runtime.errors import ConfigurationError
@@ -23,21 +24,35 @@ _TEXT = """\
 --   -- :electric:txn:end          this goes into clients' databases
 --   -- compat: accept writer-breaking reason="…"     also reader-breaking, replica-breaking
 --   -- lint: accept <rule> reason="…"
-
-ALTER TABLE songs ADD COLUMN year integer CHECK (year BETWEEN 1000 AND 9999);
+--
+-- In place of all this, for example:
+--   ALTER TABLE songs ADD COLUMN year integer;
 """
+_LAST = 9_999_999_999
 
 
 def new(folder: Path, name: str) -> Path:
-    """Write the file and give its path. Raises ConfigurationError for a name without words, or without a folder."""
-    words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    """Write the file, later than all others, and give its path.
+
+    Raises ConfigurationError for a name without words, and for a folder that is not there or cannot be written.
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "_", plain.replace("'", "")).strip("_")
     if not words:
         raise ConfigurationError(
             f"{name!r} holds no word; say what the migration does: make new name=add_year_to_songs"
         )
     taken = [int(migration.filename[:10]) for migration in migrations.read(folder)]
     stamp = max([int(time.time()), *(each + 1 for each in taken)])
+    if stamp > _LAST:
+        raise ConfigurationError(f"found a migration of the timestamp {_LAST}, and nothing sorts after it; rename it")
     path = folder / f"{stamp}_{words}.sql"
-    sentence = words.replace("_", " ").capitalize()
-    path.write_text(_TEXT.format(words=sentence), encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_TEXT.format(words=words.replace("_", " ").capitalize()))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror}; choose a shorter name, or another folder "
+            "(SCHEMA_DIR) that is writable"
+        ) from error
     return path
