@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue, Table
 from medley.gate.findings import Class
+from medley.gate.objects import Catalogue, Table
 from medley.runtime.errors import ConfigurationError
 
 Action = Literal["no action", "restrict", "cascade", "set null", "set default"]

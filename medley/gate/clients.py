@@ -9,7 +9,7 @@ breaks its copy · **unknown**: nobody here knows its history.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from medley.gate.ledger import Ledger
+from medley.gate.records import Ledger
 
 Verdict = Literal["equal", "compatible", "behind", "incompatible", "unknown"]
 

@@ -7,8 +7,8 @@ writers. The rules were executed, one by one, and the tests execute them again (
 
 from collections.abc import Iterator
 
-from medley.gate.catalogue import Catalogue, Table
 from medley.gate.findings import BREAKS, LOSSY, OK, Finding
+from medley.gate.objects import Catalogue, Table
 from medley.gate.rules.checks import checks
 from medley.gate.rules.columns import columns
 from medley.gate.rules.guards import Change
@@ -42,9 +42,13 @@ def _relation(old: Table, lineage: Lineage) -> Iterator[Finding]:
     here, moved = lineage.after.tables.get(name), lineage.name_now(old)
     if moved is not None and moved != name and (here is None or here.is_view) and not old.is_view:
         heir = Heir(lineage, old, lineage.after.tables[moved])
-        if not _stands_in(here, heir):
+        if here is None:
             sentence = f"table {name} is renamed to {moved}"
             yield Finding("rename-table", name, "", BREAKS, BREAKS, BREAKS, sentence)
+            return
+        if not _stands_in(here, heir):
+            sentence = f"table {name} is renamed to {moved}, and the view of its name is not all of it"
+            yield Finding("replace-table", name, "", BREAKS, BREAKS, BREAKS, sentence)
             return
         yield from _table(heir)
     elif here is None:
@@ -74,13 +78,11 @@ def _gone(old: Table, kind: str, lineage: Lineage) -> Iterator[Finding]:
     yield Finding("drop-table", old.name, "", BREAKS, BREAKS, BREAKS, f"{kind} {old.name} is dropped")
 
 
-def _stands_in(view: Table | None, heir: Heir) -> bool:
+def _stands_in(view: Table, heir: Heir) -> bool:
     """Is this a simple view under the old name: all rows of the table, the old columns with their types, and writes go
     through?"""
-    if view is None or not view.entry.facts["updatable"]:
-        return False
     whole = list(view.entry.facts["reads"] or {}) == [heir.new.name] and " WHERE " not in view.entry.definition
-    return whole and all(
+    return bool(whole and view.entry.facts["updatable"]) and all(
         name in view.columns
         and view.columns[name].facts["updatable"]
         and view.columns[name].facts["type"] == column.facts["type"]

@@ -6,9 +6,9 @@ A sentence names the table, the column and the remedy. Types may be wider than t
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from medley.gate.catalogue import Catalogue, Table
 from medley.gate.findings import Role
 from medley.gate.needs import Column, Needs, Write
+from medley.gate.objects import Catalogue, Table
 from medley.gate.rules.columns import fills_itself
 from medley.gate.types import widens
 

@@ -20,7 +20,7 @@ from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
 from medley.gate import catalogue, ledger
 from medley.gate.judge import Answer, Build, judge
-from medley.gate.ledger import Ledger
+from medley.gate.records import Ledger
 from medley.runtime import bus, postgres
 from medley.runtime.errors import Incompatible, MedleyError, Unavailable
 from medley.runtime.process import Stopped, unless_stopped

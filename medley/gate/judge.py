@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from medley.gate import history
-from medley.gate.catalogue import Catalogue
 from medley.gate.compatibility import compare
 from medley.gate.findings import Finding, Role
 from medley.gate.fit import misfits
-from medley.gate.ledger import Applied, Ledger
 from medley.gate.needs import Needs, Write
+from medley.gate.objects import Catalogue
+from medley.gate.records import Applied, Ledger
 from medley.gate.rules.checks import asks_for_null
 from medley.gate.shipped import Shipped
 

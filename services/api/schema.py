@@ -16,7 +16,7 @@ from medley.gate.bundle import Bundle
 from medley.gate.clients import ClientAnswer, judge_client
 from medley.gate.findings import ROLES
 from medley.gate.gate import Gate, Look
-from medley.gate.ledger import Applied
+from medley.gate.records import Applied
 from medley.gate.shipped import shipped
 from medley.runtime.errors import ConfigurationError
 

@@ -18,7 +18,7 @@ from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
 from medley.gate import ledger as reading
 from medley.gate.findings import ROLES
-from medley.gate.ledger import Compat, Ledger
+from medley.gate.records import Compat, Ledger
 from medley.runtime import bus, postgres
 from medley.runtime.errors import MedleyError, Permanent, Unavailable
 from medley.runtime.process import Stopped, unless_stopped

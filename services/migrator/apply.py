@@ -12,9 +12,10 @@ import asyncpg
 import structlog
 
 from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue, patched
 from medley.gate.compatibility import compare
-from medley.gate.ledger import Compat, Ledger, read
+from medley.gate.ledger import read
+from medley.gate.objects import Catalogue, patched
+from medley.gate.records import Compat, Ledger
 from medley.runtime.errors import Incompatible, Permanent, Unavailable
 from medley.runtime.retry import attempts
 from services.migrator import ledger as writing

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from medley.gate import history
-from medley.gate.catalogue import Catalogue
-from medley.gate.ledger import Applied, Compat, Ledger, read
+from medley.gate.ledger import read
+from medley.gate.objects import Catalogue
+from medley.gate.records import Applied, Compat, Ledger
 from medley.runtime import statements
 from services.migrator.migrations import Migration
 

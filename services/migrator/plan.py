@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medley.gate.ledger import Ledger
+from medley.gate.records import Ledger
 from services.migrator.migrations import Migration
 
 

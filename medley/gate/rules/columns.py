@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from medley.gate.catalogue import Entry
 from medley.gate.findings import BREAKS, LOSSY, OK, Class, Finding
+from medley.gate.objects import Entry
 from medley.gate.rules.lineage import Heir
 from medley.gate.types import widens
 

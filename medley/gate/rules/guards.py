@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from medley.gate.catalogue import Entry, Table
 from medley.gate.findings import Class, Finding
+from medley.gate.objects import Entry, Table
 from medley.gate.rules.lineage import Heir
 
 Target = tuple[str, tuple[str, ...]]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from medley.gate.catalogue import Catalogue, Table
+from medley.gate.objects import Catalogue, Table
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from medley.gate.catalogue import Catalogue, Entry
 from medley.gate.findings import BREAKS, OK, Finding
+from medley.gate.objects import Catalogue, Entry
 from medley.gate.rules.lineage import Heir
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from medley.gate.catalogue import Catalogue, Entry, Table
 from medley.gate.findings import OK, Finding
+from medley.gate.objects import Catalogue, Entry, Table
 
 # A view runs with the rights of its owner, has its own names, and is told of itself when it goes with a table.
 _NOT_PASSED_ON = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from medley.gate.catalogue import Catalogue, Entry
 from medley.gate.findings import BREAKS, LOSSY, OK, Class, Finding
+from medley.gate.objects import Catalogue, Entry
 
 _Classes = tuple[Class, Class, Class, str]
 

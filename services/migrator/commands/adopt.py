@@ -6,10 +6,10 @@ import asyncpg
 
 from medley.gate import catalogue
 from medley.gate import ledger as reading
-from medley.gate.catalogue import Catalogue, patched
 from medley.gate.compatibility import compare
 from medley.gate.judge import difference
-from medley.gate.ledger import Compat, Ledger
+from medley.gate.objects import Catalogue, patched
+from medley.gate.records import Compat, Ledger
 from medley.runtime.errors import MedleyError, Permanent
 from services.migrator import ledger as writing
 from services.migrator.commands.report import DRIFT, OK, Report

@@ -9,7 +9,7 @@ import asyncpg
 import click
 
 from medley.gate.findings import ROLES, Role
-from medley.gate.ledger import Compat
+from medley.gate.records import Compat
 from medley.runtime.errors import MedleyError, Permanent
 from medley.runtime.process import run as run_process
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings

@@ -1,6 +1,7 @@
 """The commands that look at files, or write them; what they need of a server is a scratch database."""
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from services.migrator.lint.rules import find_unwise
 from services.migrator.scratch.compile import Compiled, compile_
 from services.migrator.scratch.database import scratch_session
 from services.migrator.scratch.rehearsal import on_server
-from services.migrator.sql.directives import Script, read_script
+from services.migrator.sql.directives import read_script
 
 
 @migrate.command()
@@ -53,10 +54,7 @@ async def compiled(folder: Path, server_dsn: str, check: bool = False) -> Report
 
 def _written(compiled: Compiled, folder: Path, check: bool) -> Report:
     if compiled.bundle is None:
-        faults = [
-            {"file": f.file, "line": f.line, "column": f.column, "what": f.what, "near": f.near}
-            for f in compiled.faults
-        ]
+        faults = [asdict(fault) for fault in compiled.faults]
         return Report("\n".join(str(fault) for fault in compiled.faults), {"faults": faults}, FAILED)
     made = {
         "bundle.json": compiled.bundle.as_json(),
@@ -117,34 +115,28 @@ def contracts(check: bool, as_json: bool) -> None:
 def lint(base: str | None, as_json: bool) -> None:
     """Say what a migration does that is allowed and unwise: locks, rewrites, what breaks running services."""
 
-    async def work() -> Report:
-        scripts = [read_script(migration.filename, migration.text) for migration in files()]
-        found = [*find_unwise(scripts), *await _tried(scripts)]
-        if base is not None:
-            names = migrations_at(base, SchemaSettings().dir)
-            found += findings.late_merged(names, [script.filename for script in scripts])
-        return _linted(findings.judge(found, scripts), len(scripts))
-
-    answer(work(), as_json)
+    answer(linted(SchemaSettings().dir, scratch_server(), base), as_json)
 
 
-async def _tried(scripts: list[Script]) -> list[findings.Finding]:
-    """What only running them shows, through DO blocks too."""
-    async with scratch_session(scratch_server()) as scratch:
+async def linted(folder: Path, server_dsn: str, base: str | None = None) -> Report:
+    """Read the folder's migrations, and try them. Raises ConfigurationError for a revision that git has not."""
+    read = migrations.read(folder)
+    scripts = [read_script(migration.filename, migration.text) for migration in read]
+    late = findings.late_merged(migrations_at(base, folder), [each.filename for each in read]) if base else []
+    async with scratch_session(server_dsn) as scratch:
         locks = await find_locks(scratch.connection, scripts, scratch.roles)
-    if any(finding.rule == "does-not-apply" for finding in locks):
-        return locks
-    return [*locks, *expand_and_contract(await on_server(scratch_server())(files()), scripts)]
+    judged = findings.judge([*late, *find_unwise(scripts), *locks], scripts)
+    if not any(finding.rule == "does-not-apply" for finding in locks):
+        breaks = expand_and_contract(await on_server(server_dsn)(read), scripts)
+        judged = findings.Judged(sorted([*judged.open, *breaks.open]), sorted([*judged.accepted, *breaks.accepted]))
+    return _linted(judged, len(scripts))
 
 
 def _linted(judged: findings.Judged, count: int) -> Report:
-    accepted = [f"{finding.file}:{finding.line}: {finding.rule}, accepted: {why}" for finding, why in judged.accepted]
+    accepted = [f"{f.place}: {f.rule}, accepted: {reason}" for f, reason in judged.accepted]
     value = {
-        "findings": [
-            {"file": f.file, "line": f.line, "column": f.column, "rule": f.rule, "why": f.why, "instead": f.instead}
-            for f in judged.open
-        ],
-        "accepted": accepted,
+        "findings": [asdict(finding) for finding in judged.open],
+        "accepted": [{**asdict(finding), "reason": reason} for finding, reason in judged.accepted],
     }
     lines = [*(str(finding) for finding in judged.open), *accepted]
     if not judged.open:

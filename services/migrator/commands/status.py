@@ -8,10 +8,10 @@ import asyncpg
 
 from medley.gate import catalogue
 from medley.gate import ledger as reading
-from medley.gate.catalogue import Catalogue
 from medley.gate.findings import ROLES
 from medley.gate.judge import difference
-from medley.gate.ledger import Applied, Ledger
+from medley.gate.objects import Catalogue
+from medley.gate.records import Applied, Ledger
 from services.migrator import ledger as writing
 from services.migrator.apply import invalid_index
 from services.migrator.commands.report import BEHIND, DRIFT, INCOMPATIBLE, OK, Report

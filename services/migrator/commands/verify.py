@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from medley.gate import history
-from medley.gate.catalogue import Catalogue
 from medley.gate.judge import difference
+from medley.gate.objects import Catalogue
 from services.migrator.commands.report import Report
 from services.migrator.commands.status import Look, status
 from services.migrator.migrations import Migration

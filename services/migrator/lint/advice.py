@@ -1,17 +1,23 @@
 """Expand and contract: what a migration breaks for code and copies that are still there, and the steps that do not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from medley.gate.findings import ROLES
 from medley.gate.findings import Finding as Break
-from services.migrator.lint.findings import Finding
+from services.migrator.lint.findings import Finding, Judged
 from services.migrator.scratch.rehearsal import Step
+from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
-from services.migrator.sql.lexer import Lines
+from services.migrator.sql.lexer import Lines, Token, lex
 
 _CONTRACT = "first deploy code that does not use it, everywhere; then do this in a later migration"
 _INSTEAD = {
     "drop-table": _CONTRACT,
+    "drop-partition": "first let clients forget its rows: DELETE them, then detach and drop it in a later migration",
+    "recreate-table": "change the table in place; or make it under another name, and move everybody over",
+    "replace-table": "make it under another name, write both, move everybody over, and drop the old one later",
+    "recreate-column": "add the column under another name, fill it, move everybody over, and drop the old one later",
+    "replace-column": "add the column under another name, fill it, move everybody over, and drop the old one later",
     "drop-column": _CONTRACT,
     "rename-column": "add the new column, write both, copy what is there, move readers over, drop the old one later",
     "rename-table": "leave a view of the old name behind: CREATE VIEW old AS SELECT columns FROM new",
@@ -30,30 +36,50 @@ _INSTEAD = {
     "add-foreign-key": "first deploy writers that keep it; add it NOT VALID, VALIDATE it in a later migration",
     "change-primary-key": "make a new table with the new key, write both, move everybody over, drop the old one later",
 }
+_BEFORE_WHAT_CHANGES = {"COLUMN", "ALTER", "DROP", "RENAME", "ADD", "EXISTS"}
 _ELSE = "deploy code that knows it first, then do this; expand, migrate, contract"
 
 
-def expand_and_contract(steps: Sequence[Step], scripts: Sequence[Script]) -> list[Finding]:
-    """What breaks a role and is not accepted by a `-- compat: accept …` of its file."""
-    by_name = {script.filename: script for script in scripts}
-    return [finding for step in steps for finding in _of(step, by_name[step.migration.filename])]
+def expand_and_contract(steps: Sequence[Step], scripts: Sequence[Script]) -> Judged:
+    """What breaks a role; what a `-- compat: accept …` of its file accepts is kept apart with its reason."""
+    by_name, judged = {script.filename: script for script in scripts}, Judged([], [])
+    for step in steps:
+        reasons, script = dict(step.compat.accepted), by_name[step.migration.filename]
+        for found in step.compat.findings:
+            kinds = [f"{role}-breaking" for role in ROLES if found.for_role(role) == "breaking"]
+            if left := [kind for kind in kinds if kind not in reasons]:
+                judged.open.append(_finding(script, found, left))
+            judged.accepted += [(_finding(script, found, [kind]), reasons[kind]) for kind in kinds if kind in reasons]
+    return judged
 
 
-def _of(step: Step, script: Script) -> Iterator[Finding]:
-    for found in step.compat.findings:
-        roles = [role for role in ROLES if found.for_role(role) == "breaking" and step.compat.of(role) == "breaking"]
-        if roles:
-            kinds = ", ".join(f"{role}-breaking" for role in roles)
-            accept = f'or accept it: -- compat: accept {roles[0]}-breaking reason="…"'
-            instead = f"{_INSTEAD.get(found.rule, _ELSE)}; {accept}"
-            yield Finding(script.filename, *_place(script, found), kinds, found.sentence, instead)
+def _finding(script: Script, found: Break, kinds: Sequence[str]) -> Finding:
+    accept = f'or accept it: -- compat: accept {kinds[0]} reason="…"'
+    instead = f"{_INSTEAD.get(found.rule, _ELSE)}; {accept}"
+    return Finding(script.filename, *_place(script, found), ", ".join(kinds), found.sentence, instead)
 
 
 def _place(script: Script, found: Break) -> tuple[int, int]:
-    """Where the file names the column, or else the table; the file's first statement where it names neither."""
-    for name in (found.column, found.table.rpartition(".")[2]):
-        for statement in script.statements if name else ():
-            for token in statement.tokens():
-                if token.text.strip('"').lower() == name.strip('"').lower():
-                    return Lines(script.text).at(statement.offset + token.offset)
+    """Where the file names the column, or else the table, in blocks too; where it names neither, its beginning."""
+    table, column = plain(found.table), plain(found.column)
+    texts = [(statement, list(deep(statement.text))) for statement in script.statements]
+    for wanted in ([table, column], [column], [table]) if column else ([table],):
+        for statement, tokens in texts:
+            places = [[at for at, token in enumerate(tokens) if name_of(token) == name] for name in wanted]
+            if all(places):
+                token = tokens[_likeliest(tokens, places[-1], places[0][0])]
+                return Lines(script.text).at(statement.offset + token.offset)
     return (script.statements[0].line, script.statements[0].column) if script.statements else (1, 1)
+
+
+def _likeliest(tokens: Sequence[Token], places: Sequence[int], table: int) -> int:
+    """Of several places, one after the table's name where something is done to it."""
+    after = [at for at in places if at >= table]
+    done = [at for at in after if tokens[at - 1].upper in _BEFORE_WHAT_CHANGES]
+    return (done or after or places)[0]
+
+
+def plain(name: str) -> str:
+    """A name as the catalogue has it, of one that may be qualified and quoted."""
+    last = list(lex(name))[-1:]
+    return name_of(last[0]) if last else ""

@@ -18,8 +18,12 @@ class Finding:
     why: str
     instead: str
 
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.rule}: {self.why}; {self.instead}"
+        return f"{self.place}: {self.rule}: {self.why}; {self.instead}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from medley.gate import bundle as bundles
 from medley.gate import catalogue, history
 from medley.gate.bundle import Bundle, BundleMigration
-from medley.gate.catalogue import Catalogue
+from medley.gate.objects import Catalogue
 from services.migrator.migrations import Migration
 from services.migrator.scratch import rows
 from services.migrator.scratch.check import find_faults

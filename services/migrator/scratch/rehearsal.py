@@ -7,9 +7,9 @@ from typing import NamedTuple
 import asyncpg
 
 from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue
 from medley.gate.compatibility import compare
-from medley.gate.ledger import Compat
+from medley.gate.objects import Catalogue
+from medley.gate.records import Compat
 from medley.runtime.errors import Permanent
 from services.migrator.apply import accepted
 from services.migrator.explain import explained

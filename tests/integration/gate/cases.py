@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
-Literals = int | str | EllipsisType
+Literals = int | float | str | EllipsisType
 
 READ = (
     "id", "label", "note", "amount", "weight", "price", "exact", "tag", "state", "code", "owner", "mood", "short",
@@ -13,7 +13,7 @@ READ = (
 _ROW: dict[str, Literals] = {
     "id": 10, "label": "'ten'", "note": "NULL", "weight": 0.25, "price": "0.123456789012", "exact": "0.1234",
     "tag": "'t123456'", "state": "'new'", "code": "'c10'", "owner": 2, "mood": "'calm'", "short": "'short'",
-}  # type: ignore[dict-item]  # fmt: skip
+}  # fmt: skip
 
 
 def insert(id: int = 10, into: str = "shop.item", **changes: Literals) -> str:

@@ -1,6 +1,6 @@
 """Changes of constraints, keys, triggers and row security."""
 
-from tests.integration.gate.cases import ITEM, UPSERT, WRITES, Case, insert
+from tests.integration.gate.cases import ITEM, WRITES, Case, insert
 
 _CHECK_STATE = ITEM + "DROP CONSTRAINT item_state_check, ADD CHECK (state IN ({}))"
 _SHOUT = (
@@ -146,4 +146,3 @@ SILENT = {
     "a policy that only shows more": Case("CREATE POLICY more ON shop.item USING (id = 1)", given=_SHARED),
 }  # fmt: skip
 CASES = {**CHECKS, **KEYS, **REFERENCES, **SILENT}
-assert UPSERT

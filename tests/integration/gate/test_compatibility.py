@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue
 from medley.gate.compatibility import compare
 from medley.gate.findings import OK, ROLES, SEVERITY, Class, Finding, Role, worst
 from medley.gate.judge import Answer, Build, judge
-from medley.gate.ledger import Applied, Compat, Ledger
 from medley.gate.needs import Needs
+from medley.gate.objects import Catalogue
+from medley.gate.records import Applied, Compat, Ledger
 from services.migrator.contract.analysis import analyse, relations_of
 from services.migrator.contract.generate import needs
 from tests.integration.gate import cases_of_columns, cases_of_guards, cases_of_tables
@@ -39,14 +39,21 @@ async def shop(postgres_versions: str) -> AsyncIterator[asyncpg.Connection]:
     await drop_database(dsn)
 
 
-@pytest_asyncio.fixture
-async def source(postgres_versions: str) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module")
+async def database(postgres_versions: str) -> AsyncIterator[str]:
+    """A database for the cases, one after the other."""
     dsn = await make_database(postgres_versions)
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(SHOP)
-    await connection.close()
     yield dsn
     await drop_database(dsn)
+
+
+@pytest_asyncio.fixture
+async def source(database: str) -> AsyncIterator[str]:
+    """It has the old schema, whatever the case before made of it."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(f"DROP SCHEMA IF EXISTS shop CASCADE; {SHOP}")
+    await connection.close()
+    yield database
 
 
 def found(findings: list[Finding]) -> set[str]:

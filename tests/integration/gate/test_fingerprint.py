@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from medley.cli.embedded.wheels import postgres_bin
-from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue
+from medley.gate import catalogue, objects
 from medley.gate.judge import difference
+from medley.gate.objects import Catalogue
 from services.migrator import migrations
 from tests.integration.gate.mutations import MUTATIONS, NEUTRAL
 from tests.support.databases import drop_database, make_database
@@ -43,7 +43,7 @@ async def browser() -> Catalogue:
         rows = await pglite([*SCHEMA, *settings], catalogue.SQL["catalogue"])
     except NotHere as error:
         nothing([str(error)])
-    return catalogue.from_rows(row.values() for row in rows)
+    return objects.from_rows(row.values() for row in rows)
 
 
 @pytest_asyncio.fixture(scope="module")

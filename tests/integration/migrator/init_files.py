@@ -8,7 +8,7 @@ import asyncpg
 
 from medley.cli.embedded.wheels import postgres_bin
 from medley.gate import catalogue
-from medley.gate.catalogue import Catalogue
+from medley.gate.objects import Catalogue
 from medley.runtime.settings import SchemaSettings
 from services.migrator import migrations
 from services.migrator.app import migrate

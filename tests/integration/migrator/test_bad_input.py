@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from medley.gate import catalogue
+from medley.gate import catalogue, objects
 from medley.runtime.settings import SchemaSettings
 from tests.support.databases import MakeDatabase
 from tests.support.library import until
@@ -34,7 +34,7 @@ async def database(files: Migrations) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def unchanged(connection: asyncpg.Connection, before: catalogue.Catalogue) -> None:
+async def unchanged(connection: asyncpg.Connection, before: objects.Catalogue) -> None:
     assert (await catalogue.read(connection)).entries == before.entries
 
 

@@ -7,7 +7,7 @@ import pytest
 from medley.gate import history
 from medley.gate.clients import judge_client
 from medley.gate.findings import Finding
-from medley.gate.ledger import Applied, Compat, Ledger
+from medley.gate.records import Applied, Compat, Ledger
 
 NOW = datetime.now(UTC)
 A, B, C, D = history.steps((f"{n}.sql", str(n)) for n in range(4))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from medley.gate.ledger import Applied, Ledger, Started
+from medley.gate.records import Applied, Ledger, Started
 from services.migrator.migrations import Migration
 from services.migrator.plan import plan
 
