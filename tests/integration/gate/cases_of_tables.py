@@ -33,7 +33,8 @@ TABLES = {
     ),
     "rename a table, with a view that hides rows": Case(
         f"{ITEM} RENAME TO thing;;{_VIEW} WHERE id <> 1", ("replace-table",), reader="gone", replica="other rows",
-        writer="silent", mirror="not kept", cautious=("reader",), judged_with_care=("reader",), new=(insert(20, into="shop.thing", code="'c20'"),),
+        writer="silent", mirror="not kept", cautious=("reader",), judged_with_care=("reader",),
+        new=(insert(20, into="shop.thing", code="'c20'"),),
     ),
     "rename what a foreign key points to, with a view": Case(
         "ALTER TABLE shop.owner RENAME TO person;;CREATE VIEW shop.owner AS SELECT id, name FROM shop.person",
