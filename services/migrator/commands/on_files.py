@@ -11,7 +11,7 @@ from medley.runtime.errors import ConfigurationError
 from medley.runtime.settings import SchemaSettings
 from services.migrator import migrations
 from services.migrator.commands import template
-from services.migrator.commands.group import answer, files, json_option, migrate, scratch_server
+from services.migrator.commands.group import answer, json_option, migrate, scratch_server
 from services.migrator.commands.report import FAILED, OK, Report
 from services.migrator.contract import generate
 from services.migrator.lint import findings
@@ -44,7 +44,10 @@ def new(name: str, as_json: bool) -> None:
 def compile_command(check: bool, as_json: bool) -> None:
     """Report every fault as file:line:column; without any, write bundle.json, its JSON Schema and init.sql."""
 
-    answer(compiled(SchemaSettings().dir, scratch_server(), check), as_json)
+    async def work() -> Report:
+        return await compiled(SchemaSettings().dir, scratch_server(), check)
+
+    answer(work(), as_json)
 
 
 async def compiled(folder: Path, server_dsn: str, check: bool = False) -> Report:
@@ -115,14 +118,19 @@ def contracts(check: bool, as_json: bool) -> None:
 def lint(base: str | None, as_json: bool) -> None:
     """Say what a migration does that is allowed and unwise: locks, rewrites, what breaks running services."""
 
-    answer(linted(SchemaSettings().dir, scratch_server(), base), as_json)
+    async def work() -> Report:
+        return await linted(SchemaSettings().dir, scratch_server(), base)
+
+    answer(work(), as_json)
 
 
 async def linted(folder: Path, server_dsn: str, base: str | None = None) -> Report:
     """Read the folder's migrations, and try them. Raises ConfigurationError for a revision that git has not."""
     read = migrations.read(folder)
     scripts = [read_script(migration.filename, migration.text) for migration in read]
-    late = findings.late_merged(migrations_at(base, folder), [each.filename for each in read]) if base else []
+    late = (
+        findings.late_merged(migrations_at(base, folder), [each.filename for each in read]) if base is not None else []
+    )
     async with scratch_session(server_dsn) as scratch:
         locks = await find_locks(scratch.connection, scripts, scratch.roles)
     judged = findings.judge([*late, *find_unwise(scripts), *locks], scripts)

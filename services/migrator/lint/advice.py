@@ -36,6 +36,7 @@ _INSTEAD = {
     "add-foreign-key": "first deploy writers that keep it; add it NOT VALID, VALIDATE it in a later migration",
     "change-primary-key": "make a new table with the new key, write both, move everybody over, drop the old one later",
 }
+_CHANGING = {"ALTER", "DROP", "CREATE", "DO"}
 _BEFORE_WHAT_CHANGES = {"COLUMN", "ALTER", "DROP", "RENAME", "ADD", "EXISTS"}
 _ELSE = "deploy code that knows it first, then do this; expand, migrate, contract"
 
@@ -49,7 +50,9 @@ def expand_and_contract(steps: Sequence[Step], scripts: Sequence[Script]) -> Jud
             kinds = [f"{role}-breaking" for role in ROLES if found.for_role(role) == "breaking"]
             if left := [kind for kind in kinds if kind not in reasons]:
                 judged.open.append(_finding(script, found, left))
-            judged.accepted += [(_finding(script, found, [kind]), reasons[kind]) for kind in kinds if kind in reasons]
+            judged.accepted.extend(
+                (_finding(script, found, [kind]), reasons[kind]) for kind in kinds if kind in reasons
+            )
     return judged
 
 
@@ -61,8 +64,9 @@ def _finding(script: Script, found: Break, kinds: Sequence[str]) -> Finding:
 
 def _place(script: Script, found: Break) -> tuple[int, int]:
     """Where the file names the column, or else the table, in blocks too; where it names neither, its beginning."""
-    table, column = plain(found.table), plain(found.column)
-    texts = [(statement, list(deep(statement.text))) for statement in script.statements]
+    table, column = plain(found.table), found.column
+    changing = sorted(script.statements, key=lambda statement: statement.words(1)[0] not in _CHANGING)
+    texts = [(statement, list(deep(statement.text))) for statement in changing]
     for wanted in ([table, column], [column], [table]) if column else ([table],):
         for statement, tokens in texts:
             places = [[at for at, token in enumerate(tokens) if name_of(token) == name] for name in wanted]
