@@ -18,6 +18,8 @@ from medley.gate.objects import Catalogue, Table
 from medley.runtime.errors import ConfigurationError
 
 Action = Literal["no action", "restrict", "cascade", "set null", "set default"]
+Kind = Literal["enum", "domain", "range"]
+_KINDS: dict[str, Kind] = {"enum": "enum", "domain": "domain", "range": "range"}
 _ACTIONS: dict[str, Action] = {
     "a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default",
 }  # fmt: skip
@@ -72,12 +74,24 @@ class Relation(_Part):
     on_delete: Action
 
 
+class BundleType(_Part):
+    """A type of the schema's own. An enum has `labels`, in order; a domain is made `of` another type."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...] = ()
+    of: str | None = None
+    nullable: bool = True
+    checks: tuple[str, ...] = ()
+
+
 class Bundle(_Part):
     version: Literal[1] = 1
     fingerprint: str
     replica_fingerprint: str
     history: str
     migrations: tuple[BundleMigration, ...]
+    types: tuple[BundleType, ...]
     tables: tuple[BundleTable, ...]
     relations: tuple[Relation, ...]
     fingerprint_sql: tuple[str, ...]
@@ -116,6 +130,22 @@ def fingerprint_sql() -> tuple[str, ...]:
 
 def _code(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.strip().startswith("--"))
+
+
+def types(live: Catalogue) -> tuple[BundleType, ...]:
+    """Enums, domains and ranges by name. (What a composite type holds is in its statement.)"""
+    return tuple(
+        BundleType(
+            name=entry.name,
+            kind=_KINDS[entry.kind],
+            labels=tuple(entry.facts["labels"] or ()),
+            of=entry.facts["base"] if entry.kind == "domain" else None,
+            nullable=not entry.facts["not_null"],
+            checks=tuple(sorted((entry.facts["checks"] or {}).values())),
+        )
+        for entry in sorted(live.entries, key=lambda entry: entry.key)
+        if entry.kind in _KINDS
+    )
 
 
 def tables(live: Catalogue) -> tuple[BundleTable, ...]:

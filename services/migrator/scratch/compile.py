@@ -87,6 +87,7 @@ def _bundle(scripts: Sequence[Script], made: Sequence[Step], replica: Catalogue 
         replica_fingerprint=theirs.fingerprint,
         history=value,
         migrations=tuple(migrations),
+        types=bundles.types(theirs),
         tables=bundles.tables(theirs),
         relations=bundles.relations(theirs),
         fingerprint_sql=bundles.fingerprint_sql(),

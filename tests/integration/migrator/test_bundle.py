@@ -39,6 +39,9 @@ async def test_it_knows_tables_and_relations_without_asking(postgres_server: str
     live = await catalogue.read(connection)
     await connection.close()
     await drop_database(dsn)
+    types = {each.name: each for each in bundle.types(live)}
+    assert {each.kind for each in types.values()} >= {"enum", "domain"}
+    assert all(each.labels for each in types.values() if each.kind == "enum")
     tables = {table.name: table for table in bundle.tables(live)}
     item, sale = tables["shop.item"], tables['shop."Sale of (it)"']
     assert item.primary_key == ("id",) and ("sha256",) in item.unique
