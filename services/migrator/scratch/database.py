@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 
 from medley.runtime import postgres, statements
-from medley.runtime.errors import ConfigurationError
+from medley.runtime.errors import ConfigurationError, Unavailable
 from services.migrator.scratch.roles import Roles
 
 log = structlog.get_logger()
@@ -69,7 +69,10 @@ async def scratch_database(server_dsn: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _session(server_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await postgres.connect(server_dsn, _WAIT_SECONDS, "medley-scratch")
+    try:
+        connection = await postgres.connect(server_dsn, _WAIT_SECONDS, "medley-scratch")
+    except (ConfigurationError, Unavailable) as error:
+        raise type(error)(f"{error} MIGRATE_SCRATCH_DSN names another server for scratch databases.") from error
     try:
         yield connection
     finally:
