@@ -123,6 +123,12 @@ async def test_a_file_that_cannot_be_written_is_a_sentence(files: Migrations) ->
         await compiled(files.folder / "nowhere", files.dsn)
 
 
+async def test_without_pg_dump_it_says_what_to_install(files: Migrations, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigurationError, match=r"no pg_dump on PATH.*install Postgres's client programs"):
+        await compile_(files)
+
+
 async def test_an_empty_folder_and_a_file_of_comments_are_fine(files: Migrations) -> None:
     assert (await compile_(files)).code == 0
     empty = json.loads(texts(files)["bundle.json"])

@@ -19,6 +19,13 @@ from tests.support.versions import VERSIONS
 
 SCHEMA = Path(__file__).resolve().parents[3] / "schema"
 LIBRARY = "1763800000_library.sql"
+EXTENSIONS = """
+CREATE EXTENSION citext;
+CREATE EXTENSION pg_trgm;
+CREATE TABLE tagged (tag citext PRIMARY KEY CHECK (tag <> 'None'), note text);
+INSERT INTO tagged (tag) VALUES ('Rock'), ('Jazz');
+CREATE INDEX tagged_note ON tagged USING gin (note gin_trgm_ops);
+"""
 UP_TO_DATE = (("status",), ("plan",), ("verify",), ("gate",), ("gate", "--role", "writer"))
 
 
@@ -39,6 +46,7 @@ async def rows(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -
     """`init.sql` of migrations that write rows."""
     files = Migrations(tmp_path_factory.mktemp("rows"), postgres_server)
     files.add("written", WRITTEN)
+    files.add("extensions", EXTENSIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", PATH)
         assert (await compiled(files.folder, postgres_server)).code == 0
@@ -134,8 +142,8 @@ async def test_the_owner_of_a_database_needs_to_be_nobody_else(rows: Path, bare:
     try:
         done = await psql(owner, rows)
         assert (done.code, done.err) == (0, "")
-        [[(count,)]] = await answers(owner, "SELECT count(*) FROM public.zebras")
-        assert count == 4
+        counts = "SELECT (SELECT count(*) FROM public.zebras), (SELECT count(*) FROM public.tagged)"
+        assert await answers(owner, counts) == [[(4, 2)]]
     finally:
         connection = await asyncpg.connect(bare)
         await connection.execute(
@@ -143,3 +151,19 @@ async def test_the_owner_of_a_database_needs_to_be_nobody_else(rows: Path, bare:
         )
         await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
         await connection.close()
+
+
+@pytest.mark.parametrize("postgres_versions", VERSIONS[:1], indirect=True, ids=lambda version: f"postgres{version}")
+async def test_an_extension_that_a_server_lacks_is_said_and_nothing_is_made(
+    bare: str, postgres_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"
+    if [await answers(dsn, available) for dsn in (postgres_server, bare)] != [[[(1,)]], [[(0,)]]]:
+        pytest.skip("no extension that the newest server has and the oldest lacks")
+    monkeypatch.setenv("PATH", PATH)
+    files = Migrations(tmp_path, postgres_server)
+    files.add("vectors", "CREATE TABLE a (id int);\nCREATE EXTENSION vector;\nCREATE TABLE b (at vector(3));\n")
+    assert (await compiled(tmp_path, postgres_server)).code == 0
+    done = await psql(bare, tmp_path / "init.sql")
+    assert done.code == 3 and "vector" in done.err
+    assert (await catalogue_of(bare)).entries == ()

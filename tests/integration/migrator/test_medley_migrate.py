@@ -29,7 +29,7 @@ class Medley:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.schema, self.temporary = folder / "schema", folder / "temporary"
-        self.schema.mkdir()
+        self.schema.mkdir(parents=True)
         self.temporary.mkdir()
 
     def add(self, text: str) -> None:
@@ -146,7 +146,6 @@ def _title(process: psutil.Process) -> str:
 
 async def _interrupted(folder: Path, number: signal.Signals) -> None:
     """In the middle of a migration, on a server of its own."""
-    folder.mkdir()
     medley = Medley(folder)
     medley.add("SELECT pg_sleep(600);")
     process = await medley.start("compile")
