@@ -89,6 +89,15 @@ VIEWS = {
 UNNOTICED = {
     "add an index": Case("CREATE INDEX ON shop.item (label)"),
     "add an index CONCURRENTLY": Case("CREATE INDEX CONCURRENTLY ON shop.item (label)"),
+    "an index beside arbiters of some rows and of an expression": Case(
+        "CREATE INDEX ON shop.item (label)",
+        given="CREATE UNIQUE INDEX few ON shop.item (tag) WHERE amount < 5;;"
+        "CREATE UNIQUE INDEX low ON shop.item (lower(tag), code)",
+        writes=(
+            insert(11, code="'c11'", tag="'t1'") + " ON CONFLICT (tag) WHERE amount < 5 DO NOTHING",
+            insert(11, code="'c1'", tag="'T1'") + " ON CONFLICT (code, lower(tag)) DO NOTHING",
+        ),
+    ),
     "drop an index": Case("DROP INDEX shop.plain", given="CREATE INDEX plain ON shop.item (label)"),
     "validate a CHECK": Case(
         ITEM + "VALIDATE CONSTRAINT short_label",
