@@ -23,7 +23,7 @@ SESSION = {
     "standard_conforming_strings": "on",
 }
 # A table that another session drops while we read it: the catalogue's own functions fail on it.
-_RACED = (asyncpg.UndefinedObjectError, asyncpg.UndefinedTableError, asyncpg.InternalServerError)
+RACED = (asyncpg.UndefinedObjectError, asyncpg.UndefinedTableError, asyncpg.InternalServerError)
 
 
 async def read(connection: asyncpg.Connection) -> Catalogue:
@@ -31,7 +31,7 @@ async def read(connection: asyncpg.Connection) -> Catalogue:
     for _ in range(4):
         try:
             return await _read(connection)
-        except _RACED:
+        except RACED:
             continue
     return await _read(connection)
 

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _TOLD = f"$KV.{SCHEMA_BUCKET.name}.current"  # a bucket's entry is a message, too
 _POLL_SECONDS = 0.25
+_LOOK_SECONDS = 30.0
 _STOP_SECONDS = 30.0
 
 
@@ -42,10 +43,25 @@ class Look(NamedTuple):
 
 
 async def ask(connection: asyncpg.Connection, build: Build, failure: str | None = None) -> Look:
-    """Look once."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        found, live = await ledger.read(connection), await catalogue.read(connection)
+    """Look once; again where a migration dropped what was just being read. Raises TimeoutError on a dead session."""
+    async with asyncio.timeout(_LOOK_SECONDS):
+        for _ in range(5):
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    found, live = await ledger.read(connection), await catalogue.read(connection)
+                break
+            except catalogue.RACED:
+                continue
+        else:
+            raise TimeoutError("the schema changes faster than it can be read")
     return Look(judge(build, found, live, failure), found, live.fingerprint)
+
+
+def unreadable(error: BaseException) -> str:
+    """Why there is no answer: nobody there, or somebody who refuses."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return f"Postgres refuses: {error}; needed: to read the ledger. GRANT SELECT ON schema_versions to this role"
+    return f"Postgres does not answer: {error or type(error).__name__}"
 
 
 class Gate:
@@ -103,7 +119,8 @@ class Gate:
             began = asyncio.get_running_loop().time()
             self._take(await self._look())
             took = asyncio.get_running_loop().time() - began
-            pause = max(self._schema.recheck_seconds, 100 * took) if self.answer.is_open else _POLL_SECONDS
+            # A schema of thousands of tables takes a second to read: no more than a part of the time goes into that.
+            pause = max(self._schema.recheck_seconds, 10 * took) if self.answer.is_open else max(_POLL_SECONDS, took)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), pause)
 
@@ -130,12 +147,12 @@ class Gate:
             self.last = await ask(self._connection, self._build, self._failure)
             return self.last.answer
         except (MedleyError, *postgres.FAILURES) as error:
-            if isinstance(error, MedleyError) and self.answer.verdict == "unreachable":
+            if isinstance(error, MedleyError) and self.last is None:
                 raise  # it never answered at all: what to correct is for the one who starts us
             if self._connection is not None:
                 self._connection.terminate()
                 self._connection = None
-            return Answer("unreachable", f"Postgres does not answer: {error or type(error).__name__}")
+            return Answer("unreachable", unreadable(error))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -163,7 +180,7 @@ async def keeping(
                 gate.told(SchemaState.model_validate_json(message.data))
 
         await client.subscribe(_TOLD, cb=told)
-        with suppress(NatsError, KeyNotFoundError, TimeoutError):
+        with suppress(NatsError, KeyNotFoundError, TimeoutError, ValueError):
             bucket = await bus.ensure_bucket(client.jetstream(), SCHEMA_BUCKET)
             gate.told(SchemaState.model_validate_json((await bucket.get("current")).value or b""))
         keeper = asyncio.create_task(gate.keep(), name="gate")

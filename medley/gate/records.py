@@ -31,12 +31,14 @@ class Compat:
         }
 
 
-def compat_from(text: str) -> Compat:
-    value = json.loads(text)
-    return Compat(
-        tuple(Finding(**finding) for finding in value["findings"]),
-        tuple((each["class"], each["reason"]) for each in value["accepted"]),
-    )
+def compat_from(text: str) -> Compat | None:
+    """As it was recorded; a newer migrator may say more. None, unclassified, for what nobody here can read."""
+    try:
+        value = json.loads(text)
+        findings = (Finding(**{key: finding[key] for key in Finding._fields}) for finding in value["findings"])
+        return Compat(tuple(findings), tuple((each["class"], each["reason"]) for each in value["accepted"]))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 class Applied(NamedTuple):

@@ -24,6 +24,8 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); it must be a file") from error
 
 
 def checksum(text: str) -> str:

@@ -21,6 +21,8 @@ from medley.runtime.settings import NatsSettings
 
 log = structlog.get_logger()
 
+_TRY_SECONDS = 5.0
+
 
 def shown(servers: list[str]) -> str:
     """Addresses without user and password, for messages."""
@@ -50,7 +52,7 @@ async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None]
     last: Exception | None = None
     async for number in attempts(settings.wait_seconds):
         try:
-            client = await nats.connect(
+            connecting = nats.connect(
                 settings.servers,
                 name=name,
                 connect_timeout=2,
@@ -62,6 +64,8 @@ async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None]
                 reconnected_cb=found,
                 error_cb=failed,
             )
+            # A try of its own ends by itself: to a port that refuses, the client would try for ever.
+            client = await asyncio.wait_for(connecting, _TRY_SECONDS)
             client.options["allow_reconnect"] = True
             return client
         except (OSError, NatsError, TimeoutError) as error:

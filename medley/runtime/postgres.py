@@ -37,8 +37,10 @@ def shown(dsn: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 
-async def connect(dsn: str, wait_seconds: float, application: str, **extra: str) -> asyncpg.Connection:
-    """One session; waits for a server that is starting.
+async def connect(
+    dsn: str, wait_seconds: float, application: str, statement_cache: int = 100, **extra: str
+) -> asyncpg.Connection:
+    """One session; waits for a server that is starting. `statement_cache` 0: it prepares nothing by name.
 
     Raises Unavailable after `wait_seconds`, ConfigurationError when the server refuses us.
     """
@@ -46,7 +48,10 @@ async def connect(dsn: str, wait_seconds: float, application: str, **extra: str)
     async for number in attempts(wait_seconds):
         try:
             return await asyncpg.connect(
-                dsn, timeout=10, server_settings={**SESSION, "application_name": application, **extra}
+                dsn,
+                timeout=10,
+                statement_cache_size=statement_cache,
+                server_settings={**SESSION, "application_name": application, **extra},
             )
         except _NOT_YET as error:
             last = error

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from services.api.settings import ApiSettings
 from services.api.shape.feed import Feeds
 from services.api.shape.route import ShapeRoute
 
+_LAST_SECONDS = 3.0
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -159,6 +160,8 @@ class Api:
             try:
                 yield Backends(client, js, pool)
             finally:
+                with suppress(TimeoutError):  # what is being downloaded may end
+                    await asyncio.wait_for(pool.close(), _LAST_SECONDS)
                 pool.terminate()
         finally:
             await bus.close(client)

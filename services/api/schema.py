@@ -51,6 +51,12 @@ class Schema:
             self._bundle = found, orjson.dumps(found.model_dump(mode="json"))
         return self._bundle
 
+    def tag(self, fingerprint: str, history: str | None) -> str:
+        """The fingerprint; with the history behind it where one fingerprint stands for several points of the history
+        (a column dropped and added again, a migration of rows), or a client would be told that nothing is new."""
+        rows = self._gate.last.ledger.applied if self._gate.last else ()
+        return fingerprint if sum(row.fingerprint == fingerprint for row in rows) < 2 else f"{fingerprint}.{history}"
+
     def as_dict(self, look: Look) -> dict[str, Any]:
         ledger = look.ledger
         return {
@@ -88,7 +94,7 @@ def router(schema: Schema, gate: Gate) -> APIRouter:
         value = schema.as_dict(gate.last)
         asked = request.query_params.get("history")
         if asked is None:
-            return _cached(request, orjson.dumps(value), gate.last.fingerprint)
+            return _cached(request, orjson.dumps(value), schema.tag(gate.last.fingerprint, gate.last.ledger.history))
         given = schema.answer(asked)
         assert given is not None
         value["client"] = {"verdict": given.verdict, "sentence": given.sentence}
@@ -101,7 +107,7 @@ def router(schema: Schema, gate: Gate) -> APIRouter:
             found, text = await asyncio.to_thread(schema.bundle)
         except ConfigurationError as error:
             return _problem(404, str(error))
-        return _cached(request, text, found.fingerprint)
+        return _cached(request, text, schema.tag(found.fingerprint, found.history))
 
     return routes
 
@@ -113,9 +119,9 @@ def _problem(status: int, sentence: str) -> Response:
     return Response(orjson.dumps({"message": sentence}), status, _NO_STORE, "application/json")
 
 
-def _cached(request: Request, body: bytes, fingerprint: str) -> Response:
-    """With the fingerprint as ETag; 304 to who has it."""
-    tag = f'"{fingerprint}"'
+def _cached(request: Request, body: bytes, tag: str) -> Response:
+    """With this ETag; 304 to who has it."""
+    tag = f'"{tag}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     asked = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
     if tag in asked or "*" in asked:

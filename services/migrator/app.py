@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import structlog
+from nats.errors import Error as NatsError
 
 from medley.contracts.schema import SchemaState
 from medley.contracts.streams import SCHEMA_BUCKET
@@ -25,13 +26,14 @@ from medley.runtime.process import Stopped, unless_stopped
 from medley.runtime.retry import attempts
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.migrator import ledger, migrations
-from services.migrator.apply import Runner
+from services.migrator.apply import GONE, Runner
 from services.migrator.explain import refused
 from services.migrator.migrations import Migration
 from services.migrator.settings import MigrateSettings
 
 log = structlog.get_logger()
 
+_REASON = 4096  # characters of a failure that go onto the bus
 OnApplied = Callable[[Migration, Compat], None]
 
 
@@ -72,14 +74,27 @@ async def run(wishes: Wishes, on_applied: OnApplied = say) -> SchemaState:
         applied=found.names,
         fingerprint=found.fingerprint,
         history=found.history,
-        reason=str(failure) if failure else None,
+        reason=str(failure)[:_REASON] if failure else None,
         published_at=datetime.now(UTC),
     )
     if wishes.nats is not None:
-        await _publish(wishes.nats, state)
+        await _tell(wishes.nats, state, failure)
     if failure:
         raise failure
     return state
+
+
+async def _tell(nats: NatsSettings, state: SchemaState, failure: MedleyError | None) -> None:
+    """Put the outcome on the bus. A bus that does not take it never hides what the run itself said."""
+    try:
+        await _publish(nats, state)
+    except (MedleyError, NatsError, TimeoutError, OSError) as error:
+        if failure is None:
+            raise Unavailable(
+                f"the schema is as it should be, and nobody was told: {error or type(error).__name__}. Services see it "
+                "within SCHEMA_RECHECK_SECONDS; mend the bus"
+            ) from error
+        log.warning("nobody was told", reason=str(error) or type(error).__name__)
 
 
 async def _applied(wishes: Wishes, files: Sequence[Migration], on_applied: OnApplied) -> Ledger:
@@ -95,9 +110,11 @@ async def _applied(wishes: Wishes, files: Sequence[Migration], on_applied: OnApp
             asyncpg.DiskFullError,
         ) as error:
             raise Permanent(refused(error, "the ledger cannot be written")) from error
-        except postgres.FAILURES as error:
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, *GONE) as error:
             last = error
             log.warning("lost Postgres, beginning again", attempt=number, reason=str(error) or type(error).__name__)
+        except asyncpg.PostgresError as error:
+            raise Permanent(refused(error, "the ledger cannot be used")) from error
     raise Unavailable(f"Postgres went away again and again ({last}); what is recorded is done. Run it again")
 
 
@@ -116,7 +133,9 @@ async def _as_it_is(dsn: PostgresSettings) -> Ledger:
 @asynccontextmanager
 async def locked_session(dsn: PostgresSettings) -> AsyncIterator[asyncpg.Connection]:
     """A session of its own that holds the migrator's lock. Raises Unavailable when another holds it for too long."""
-    connection = await postgres.connect(dsn.dsn.get_secret_value(), dsn.wait_seconds, "medley-migrator")
+    connection = await postgres.connect(
+        dsn.dsn.get_secret_value(), dsn.wait_seconds, "medley-migrator", statement_cache=0
+    )
     try:
         await _lock(connection, dsn.wait_seconds)
         yield connection

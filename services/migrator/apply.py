@@ -28,12 +28,14 @@ from services.migrator.sql.directives import Script, read_script
 log = structlog.get_logger()
 
 # The session is gone: nobody knows yet whether its last COMMIT arrived. The ledger will tell.
-_GONE = (
+GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
 )
+# Statements that leave their traces in the catalogue, or none; a CALL that commits as it goes leaves rows.
+_CATALOGUE_ONLY = {"CREATE", "DROP", "ALTER", "REINDEX", "VACUUM", "CLUSTER", "ANALYZE", "REFRESH"}
 _AGAIN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _LEAVE_NO_TRACE = "SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
 
@@ -47,8 +49,9 @@ class State:
 
     @property
     def expected(self) -> Catalogue:
-        """What the schema is meant to be; an empty history means an empty schema."""
-        return self.ledger.recorded or Catalogue(())
+        """What the schema is meant to be. An empty history means an empty schema; where a history is there and what it
+        made was never kept, the schema as it is."""
+        return self.ledger.recorded or (self.live if self.ledger.applied else Catalogue(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,6 @@ class Step:
     migration: Migration
     script: Script
     remark: str | None
-    last: bool
 
 
 Apply = Callable[[Step, State], Awaitable[State]]
@@ -82,6 +84,8 @@ class Runner:
         refusals = [*planned.refusals, *(str(fault) for script in scripts.values() for fault in script.faults)]
         if refusals:
             raise Permanent("\n".join(refusals))
+        if ledger.applied and ledger.recorded is None and planned.pending:
+            log.warning("the schema is not what its history makes, and what that was is not kept: it is taken as it is")
         if planned.ahead and breaking(ledger, planned.ahead):
             raise Incompatible(ahead_of(ledger, planned.ahead))
         if planned.ahead:
@@ -90,7 +94,7 @@ class Runner:
         state = State(ledger, live)
         for migration in planned.pending:
             remark = "out of order" if migration.filename in planned.out_of_order else None
-            step = Step(migration, scripts[migration.filename], remark, migration is planned.pending[-1])
+            step = Step(migration, scripts[migration.filename], remark)
             state = await self._patiently(self._alone if step.script.no_transaction else self._whole, step, state)
         return state.ledger
 
@@ -126,7 +130,7 @@ class Runner:
                 running = None
                 await connection.execute(_LEAVE_NO_TRACE)
                 after = await self._record(step, state)
-        except (*_AGAIN, *_GONE):
+        except (*_AGAIN, *GONE):
             raise
         except asyncpg.PostgresError as error:
             raise Permanent(explained(step.script, running, error) + "; nothing of it was applied") from error
@@ -136,12 +140,12 @@ class Runner:
 
     async def _alone(self, step: Step, state: State) -> State:
         connection = self.connection
-        await writing.start(connection, step.migration)
+        await writing.start(connection, step.migration, state.live)
         try:
             # No lock_timeout: CREATE INDEX CONCURRENTLY waits for others' transactions, and nobody waits for it.
             await connection.execute(f"SET statement_timeout = {self._milliseconds()}")
             await connection.execute(step.script.statements[0].text)
-        except _GONE:
+        except GONE:
             raise
         except asyncpg.PostgresError as error:
             await connection.execute("RESET ALL")
@@ -158,9 +162,7 @@ class Runner:
         live = await catalogue.read(self.connection)
         compat = Compat(tuple(compare(state.live, live)), accepted(step.script))
         expected = patched(state.expected, state.live, live)
-        ledger = await writing.record(
-            self.connection, step.migration, state.ledger, expected, compat, step.remark, step.last
-        )
+        ledger = await writing.record(self.connection, step.migration, state.ledger, expected, compat, step.remark)
         return State(ledger, live)
 
     def _told(self, step: Step, after: State) -> None:
@@ -169,18 +171,22 @@ class Runner:
     async def _failed_alone(self, step: Step, state: State, error: asyncpg.PostgresError) -> Exception:
         """It failed, and we know: when it left nothing behind, it was never started. Else a person decides."""
         live = await catalogue.read(self.connection)
-        if live.fingerprint == state.live.fingerprint:
+        if live.fingerprint == state.live.fingerprint and step.script.statements[0].words(1)[0] in _CATALOGUE_ONLY:
             await writing.end(self.connection, step.migration.filename)
             if isinstance(error, _AGAIN):
                 return error
             return Permanent(explained(step.script, step.script.statements[0], error) + "; nothing of it was applied")
         left = [entry.title for entry in live.entries if state.live.by_key.get(entry.key) != entry]
         return Permanent(
-            f"{explained(step.script, step.script.statements[0], error)}; it ran alone and left {', '.join(left)}. "
-            f"Remove or mend that, then `medley migrate resolve {step.migration.filename} --retry`, or `--applied`"
+            f"{explained(step.script, step.script.statements[0], error)}; it ran alone, and may have left "
+            f"{', '.join(left) or 'rows'}. Look, mend that, then `medley migrate resolve {step.migration.filename} "
+            "--retry`, or `--applied`"
         )
 
     async def _timeouts(self) -> None:
+        await self.connection.execute("DEALLOCATE ALL")  # what the file before, or a try before, has prepared
+        if self.connection.get_server_version().major >= 17:
+            await self.connection.execute("SET LOCAL transaction_timeout = 0")
         await self.connection.execute(
             f"SET LOCAL lock_timeout = {round(self.settings.lock_timeout_seconds * 1000)}; "
             f"SET LOCAL statement_timeout = {self._milliseconds()}"

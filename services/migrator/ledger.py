@@ -6,9 +6,10 @@ import asyncpg
 
 from medley.gate import history
 from medley.gate.ledger import read
-from medley.gate.objects import Catalogue
+from medley.gate.objects import Catalogue, from_json
 from medley.gate.records import Applied, Compat, Ledger
 from medley.runtime import statements
+from medley.runtime.errors import Permanent
 from services.migrator.migrations import Migration
 
 SQL = statements.load(__file__)
@@ -18,6 +19,11 @@ async def prepare(connection: asyncpg.Connection) -> None:
     """Make the ledger, or give that of an earlier migrator what it lacks."""
     if await connection.fetchval(SQL["is_current"]):
         return
+    if await connection.fetchval(SQL["is_anothers"]):
+        raise Permanent(
+            "found a table schema_versions that is no ledger of ours (it has no filename and applied_at); needed: that "
+            "name. Rename that table, or give Medley a database of its own"
+        )
     async with connection.transaction():
         await connection.execute(SQL["create_ledger"])
         await connection.execute(SQL["alter_ledger"])
@@ -55,11 +61,10 @@ async def record(
     expected: Catalogue,
     compat: Compat,
     remark: str | None,
-    last: bool = True,
 ) -> Ledger:
     """Add the row of a migration that has just run in this transaction; gives the ledger with it.
 
-    Only the `last` of a run keeps the catalogue: it is large, and one of a thousand is enough.
+    The newest row, and only that, keeps the catalogue: a run that ends early, however, leaves what drift is told from.
     """
     value = history.extend(ledger.history or "", migration.filename, migration.checksum)
     applied_at = await connection.fetchval(
@@ -72,10 +77,9 @@ async def record(
         expected.fingerprint,
         compat.as_json(),
         remark,
-        expected.as_json() if last else None,
+        expected.as_json(),
     )
-    if last:
-        await connection.execute(SQL["forget_catalogue"], migration.filename)
+    await connection.execute(SQL["forget_catalogue"], migration.filename)
     row = Applied(migration.filename, applied_at, migration.checksum, value, expected.fingerprint, compat, remark)
     return Ledger(True, (*ledger.applied, row), ledger.started, expected)
 
@@ -91,9 +95,16 @@ async def edit(connection: asyncpg.Connection, migration: Migration, ledger: Led
             await connection.execute(SQL["rechain"], row.filename, value)
 
 
-async def start(connection: asyncpg.Connection, migration: Migration) -> None:
+async def start(connection: asyncpg.Connection, migration: Migration, before: Catalogue) -> None:
+    """It is about to run outside a transaction, on a schema as it is in `before`."""
     await connection.execute(SQL["create_started"])
-    await connection.execute(SQL["start"], migration.filename, migration.checksum)
+    await connection.execute(SQL["start"], migration.filename, migration.checksum, before.as_json())
+
+
+async def before_start(connection: asyncpg.Connection, filename: str) -> Catalogue | None:
+    """What the schema was when it was started."""
+    text = await connection.fetchval(SQL["before_start"], filename)
+    return from_json(text) if text else None
 
 
 async def end(connection: asyncpg.Connection, filename: str) -> None:

@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS schema_versions (
 CREATE TABLE IF NOT EXISTS schema_started (
     filename   text        PRIMARY KEY,
     checksum   text        NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now()
+    started_at timestamptz NOT NULL DEFAULT now(),
+    catalogue  jsonb
 )
 
 -- name: alter_ledger
@@ -35,6 +36,12 @@ SELECT count(*) = 10
 FROM pg_catalog.pg_attribute
 WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname IN
     ('filename', 'applied_at', 'checksum', 'position', 'sql', 'history', 'fingerprint', 'compat', 'remark', 'catalogue')
+
+-- name: is_anothers
+-- Is there a table of that name that is something else?
+SELECT to_regclass('schema_versions') IS NOT NULL AND count(*) < 2
+FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass('schema_versions') AND NOT attisdropped AND attname IN ('filename', 'applied_at')
 
 -- name: record
 -- $1 filename, $2 checksum, $3 position, $4 text, $5 history, $6 fingerprint, $7 compat, $8 remark, $9 catalogue:
@@ -64,8 +71,12 @@ UPDATE schema_versions SET checksum = $2, sql = $3, remark = $4 WHERE filename =
 UPDATE schema_versions SET history = $2 WHERE filename = $1
 
 -- name: start
--- $1 filename, $2 checksum
-INSERT INTO schema_started (filename, checksum) VALUES ($1, $2)
+-- $1 filename, $2 checksum, $3 what the schema is before it
+INSERT INTO schema_started (filename, checksum, catalogue) VALUES ($1, $2, $3)
+
+-- name: before_start
+-- $1 filename
+SELECT catalogue FROM schema_started WHERE filename = $1
 
 -- name: end
 -- $1 filename

@@ -30,7 +30,7 @@ def read(folder: Path) -> list[Migration]:
     found: dict[str, str] = {}
     migrations = []
     for path in sorted(folder.glob("*.sql")):
-        if path.name in NOT_MIGRATIONS:
+        if path.name in NOT_MIGRATIONS or path.name.startswith("."):  # an editor's lock
             continue
         match = NAME.fullmatch(path.name)
         if match is None:

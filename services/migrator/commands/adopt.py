@@ -12,9 +12,11 @@ from medley.gate.objects import Catalogue, patched
 from medley.gate.records import Compat, Ledger
 from medley.runtime.errors import MedleyError, Permanent
 from services.migrator import ledger as writing
+from services.migrator.apply import accepted
 from services.migrator.commands.report import DRIFT, OK, Report
 from services.migrator.migrations import Migration
 from services.migrator.scratch.rehearsal import Rehearse
+from services.migrator.sql.directives import read_script
 
 
 class Differs(MedleyError):
@@ -82,14 +84,15 @@ async def applied(connection: asyncpg.Connection, files: Sequence[Migration], fi
     ledger = await reading.read(connection)
     _started(ledger, migration)
     live = await catalogue.read(connection)
-    recorded = ledger.recorded or Catalogue(())
+    before = await writing.before_start(connection, filename) or live
+    recorded = ledger.recorded or before
     broken = [row["index"] for row in await writing.invalid_indexes(connection)]
     if broken:
         raise Permanent(f"found INVALID indexes: {', '.join(broken)}; needed: valid ones. Drop or rebuild them first")
-    compat = Compat(tuple(compare(recorded, live)))
+    compat = Compat(tuple(compare(before, live)), accepted(read_script(filename, migration.text)))
     async with connection.transaction():
         await writing.end(connection, filename)
-        await writing.record(connection, migration, ledger, patched(recorded, recorded, live), compat, "resolved")
+        await writing.record(connection, migration, ledger, patched(recorded, before, live), compat, "resolved")
     return Report(f"{filename} is recorded as applied", {"applied": filename, "fingerprint": live.fingerprint})
 
 
@@ -104,8 +107,8 @@ async def edited(
         raise Permanent(f"{filename} is not applied; edit it as you like")
     if row.checksum == migration.checksum:
         return Report(f"{filename} is what ran; nothing to do", {"edited": None})
-    done = set(ledger.names)
-    steps = await rehearse([file for file in files if file.filename in done])
+    by_name = {file.filename: file for file in files}
+    steps = await rehearse([by_name[name] for name in ledger.names if name in by_name])
     if ledger.recorded is None or steps[-1].catalogue.fingerprint != ledger.fingerprint:
         _refuse_differences(
             steps[-1].catalogue, ledger.recorded or Catalogue(()), f"the edit of {filename} makes another schema"

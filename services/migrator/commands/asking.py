@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from medley.gate.findings import Role
-from medley.gate.gate import ask
+from medley.gate.gate import ask, unreadable
 from medley.gate.judge import EXIT_CODES, Answer, Build
 from medley.gate.needs import load
 from medley.gate.shipped import Shipped, shipped
@@ -65,7 +65,7 @@ async def _once(settings: PostgresSettings, build: Build, within: float) -> Answ
     except ConfigurationError as error:
         return Answer("unreachable", str(error))
     except postgres.FAILURES as error:
-        return Answer("unreachable", f"Postgres went away: {error or type(error).__name__}")
+        return Answer("unreachable", unreadable(error))
 
 
 def report(given: Answer) -> Report:

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import click
+from pydantic import ValidationError
 
 from medley.gate.findings import ROLES, Role
 from medley.gate.records import Compat
@@ -31,13 +32,14 @@ def apply(allow_out_of_order: bool, no_announce: bool, as_json: bool) -> None:
     done: list[dict[str, Any]] = []
 
     async def main(stop: asyncio.Event) -> None:
-        nats = None if no_announce else NatsSettings()
-        wishes = app.Wishes(PostgresSettings(), SchemaSettings(), nats, MigrateSettings(), allow_out_of_order)
         try:
+            nats = None if no_announce else NatsSettings()
+            wishes = app.Wishes(PostgresSettings(), SchemaSettings(), nats, MigrateSettings(), allow_out_of_order)
             state = await app.stoppable(stop, wishes, lambda file, compat: done.append(_done(file, compat)))
-        except MedleyError as error:
+        except (MedleyError, ValidationError) as error:
             if as_json:
-                click.echo(json.dumps({"error": str(error), "code": error.exit_code, "applied": done}))
+                code = error.exit_code if isinstance(error, MedleyError) else 1
+                click.echo(json.dumps({"error": str(error), "code": code, "applied": done}))
             raise
         if as_json:
             click.echo(json.dumps({"applied": done, "fingerprint": state.fingerprint, "history": state.history}))
