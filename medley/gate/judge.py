@@ -194,9 +194,14 @@ def difference(meant: Catalogue, live: Catalogue) -> list[str]:
     for key in sorted(meant.by_key.keys() | live.by_key.keys()):
         was, now = meant.by_key.get(key), live.by_key.get(key)
         if was is None and now is not None:
-            lines.append(f"+ {now.title} {now.definition}")
+            lines.append(f"+ {now.title} {_line(now.definition)}".rstrip())
         elif now is None and was is not None:
-            lines.append(f"- {was.title} {was.definition}")
+            lines.append(f"- {was.title} {_line(was.definition)}".rstrip())
         elif was is not None and now is not None and was.line != now.line:
-            lines.append(f"~ {was.title}: {was.definition} -> {now.definition}")
-    return [" ".join(part.strip() for part in line.splitlines()).rstrip() for line in lines]
+            lines.append(f"~ {was.title}: {_line(was.definition)} -> {_line(now.definition)}")
+    return lines
+
+
+def _line(definition: str) -> str:
+    """Views are printed on several lines."""
+    return " ".join(part.strip() for part in definition.splitlines()).strip()

@@ -75,9 +75,10 @@ KEYS = {
     ),
     "an arbiter of another expression": Case(
         "DROP INDEX shop.low;;CREATE UNIQUE INDEX low ON shop.item (reverse(tag))",
-        ("drop-unique tag", "add-unique tag"), writer="42P10", replica="23505", given="CREATE UNIQUE INDEX low ON shop.item (lower(tag))",
+        ("drop-unique tag", "add-unique tag"), writer="42P10", replica="23505",
+        given="CREATE UNIQUE INDEX low ON shop.item (lower(tag))", mirrored=False,
         writes=(insert(11, code="'c11'", tag="'T1'") + " ON CONFLICT (lower(tag)) DO NOTHING",),
-        new=(insert(20, code="'c20'", tag="'t9'"), insert(21, code="'c21'", tag="'T9'")), mirrored=False,
+        new=(insert(20, code="'c20'", tag="'t9'"), insert(21, code="'c21'", tag="'T9'")),
     ),
     "a UNIQUE index of some rows only": Case(
         "DROP INDEX shop.once;;CREATE UNIQUE INDEX once ON shop.item (tag) WHERE amount < 5", ("drop-unique tag",),
