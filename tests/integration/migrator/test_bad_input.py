@@ -429,3 +429,81 @@ async def test_a_ledger_of_old_is_taken_over(files: Migrations, database: asyncp
     assert (await files.run("verify")).code == 0
     (files.folder / name).write_text(SONGS + "-- edited")
     assert (await files.apply()).code == 1
+
+
+async def test_a_failed_run_still_knows_what_is_drift(files: Migrations, database: asyncpg.Connection) -> None:
+    """A table of the user's own, and a run whose second file fails: afterwards the drift is that table, as before."""
+    await database.execute("CREATE TABLE mine (id int)")
+    files.add("songs", SONGS)
+    bad = files.add("bad", "SELECT 1 / 0;")
+    assert (await files.apply()).code == 1
+    mine = ["+ column public.mine.id integer", "+ table public.mine"]
+    assert (await files.run("status", "--json")).value["drift"] == mine
+    (files.folder / bad).write_text("CREATE TABLE albums (id int);")
+    await files.applied()
+    assert (await files.run("status", "--json")).value["drift"] == mine
+    await database.execute("ALTER TABLE songs ADD COLUMN hand text")
+    assert (await files.run("status", "--json")).value["drift"][1:] == ["+ column public.songs.hand text", mine[1]]
+
+
+async def test_a_bus_that_is_down_hides_nothing_and_hangs_nobody(files: Migrations) -> None:
+    files.add("songs", SONGS)
+    down = {"NATS_URL": "nats://127.0.0.1:9", "NATS_WAIT_SECONDS": "0.5"}
+    done = await files.run("apply", **down)
+    assert done.code == 6 and "nobody was told" in done.err
+    assert (await files.run("status")).code == 0
+    bad = files.add("bad", "SELECT 1 / 0;")
+    done = await files.run("apply", "--json", **down)
+    assert done.code == 1 and f"{bad}:1:1: division by zero" in done.value["error"]
+
+
+async def test_a_procedure_that_commits_as_it_goes_is_not_called_undone(
+    files: Migrations, database: asyncpg.Connection
+) -> None:
+    files.add(
+        "fill",
+        SONGS + "CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..9 LOOP\n"
+        "  INSERT INTO songs (id, title) VALUES (i, 1 / (6 - i)); COMMIT; END LOOP; END $$;",
+    )
+    await files.applied()
+    name = files.add("call", "-- migrate: no-transaction\nCALL fill();\n")
+    done = await files.apply()
+    assert done.code == 1 and "may have left" in done.err and "nothing of it" not in done.err
+    assert await database.fetchval("SELECT count(*) FROM songs") == 5
+    again = await files.apply()
+    assert again.code == 1 and f"resolve {name} --applied" in again.err
+
+
+async def test_a_word_of_a_person_makes_no_drift_official(files: Migrations, database: asyncpg.Connection) -> None:
+    files.add("songs", SONGS)
+    await files.applied()
+    await database.execute("CREATE TABLE mine (id int); INSERT INTO songs VALUES (1, 'same'), (2, 'same')")
+    reason = '-- compat: accept writer-breaking reason="writers keep it"\n'
+    name = files.add(
+        "titles", f"-- migrate: no-transaction\n{reason}CREATE UNIQUE INDEX CONCURRENTLY titles ON songs (title);\n"
+    )
+    assert (await files.apply()).code == 1
+    await database.execute("DROP INDEX titles; DELETE FROM songs; CREATE UNIQUE INDEX titles ON songs (title)")
+    assert (await files.run("resolve", name, "--applied")).code == 0
+    status = (await files.run("status", "--json")).value
+    assert status["drift"] == ["+ column public.mine.id integer", "+ table public.mine"]
+    assert status["applied"][-1]["compat"]["writer"] == "compatible"
+
+
+async def test_a_table_of_somebody_else_is_not_taken_for_the_ledger(
+    files: Migrations, database: asyncpg.Connection
+) -> None:
+    await database.execute("CREATE TABLE schema_versions (version int, at date)")
+    before = await catalogue.read(database)
+    columns = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'schema_versions'::regclass AND attnum > 0"
+    files.add("songs", SONGS)
+    done = await files.apply()
+    assert done.code == 1 and "no ledger of ours" in done.err and "Rename that table" in done.err
+    await unchanged(database, before)
+    assert await database.fetchval(columns) == 2
+
+
+async def test_what_a_file_prepares_is_gone_in_the_next(files: Migrations) -> None:
+    files.add("one", "PREPARE p AS SELECT 1; DEALLOCATE ALL; PREPARE p AS SELECT 2;")
+    files.add("two", "PREPARE p AS SELECT 3;")
+    await files.applied()

@@ -7,7 +7,7 @@ import pytest
 from medley.gate import history
 from medley.gate.clients import judge_client
 from medley.gate.findings import Finding
-from medley.gate.records import Applied, Compat, Ledger
+from medley.gate.records import Applied, Compat, Ledger, compat_from
 
 NOW = datetime.now(UTC)
 A, B, C, D = history.steps((f"{n}.sql", str(n)) for n in range(4))
@@ -45,3 +45,9 @@ def test_a_client_is_served_what_fits_its_copy(asked: str, there: Ledger, verdic
 def test_the_sentence_names_what_breaks_and_what_to_do() -> None:
     sentence = judge_client(A, ledger(Compat(), BREAKS)).sentence
     assert "1.sql" in sentence and "songs.id grows" in sentence and "GET /v1/schema/bundle" in sentence
+
+
+def test_what_a_newer_migrator_recorded_is_read_and_what_nobody_can_read_is_unclassified() -> None:
+    newer = BREAKS.as_json().replace('"rule"', '"colour": "red", "rule"')
+    assert compat_from(newer) == BREAKS
+    assert compat_from("{}") is None
