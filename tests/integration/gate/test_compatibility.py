@@ -22,7 +22,8 @@ from services.migrator.contract.analysis import analyse, relations_of
 from services.migrator.contract.generate import needs
 from tests.integration.gate import cases_of_columns, cases_of_guards, cases_of_tables
 from tests.integration.gate.cases import Case
-from tests.integration.gate.upgrades import TABLES, Happened, Outcome, Upgrade, execute, run
+from tests.integration.gate.replicas import TABLES, Outcome, execute
+from tests.integration.gate.upgrades import Happened, Upgrade, run
 from tests.support import servers
 from tests.support.databases import drop_database, make_database
 from tests.support.versions import VERSIONS, postgres_of

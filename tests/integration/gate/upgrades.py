@@ -8,40 +8,24 @@
 - the **mirror**: a replica with the new schema, fed what the old writer wrote.
 """
 
-import json
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
-from medley.gate.findings import BREAKS, LOSSY, OK, Class
+from medley.gate.findings import BREAKS, LOSSY
+from tests.integration.gate.replicas import FINE, TABLES, Outcome, State, close, execute, fed, state_of
 
 # A role that owns nothing and has no rights but those of everybody; every server has it.
 NOBODY = "pg_monitor"
-TABLES = ("shop.owner", "shop.item")
 NEVER_NULL = ("id", "label", "amount", "state")
 KNOWN: dict[str, Callable[[Any], bool]] = {
     "state": lambda value: value in ("new", "done"),
     "mood": lambda value: value in ("calm", "loud", None),
     "short": lambda value: value is None or len(value) <= 8,
 }
-
-Rows = dict[str, dict[str, Any]]  # by primary key, as JSON
-State = dict[str, Rows]  # by table
-
-
-class Outcome(NamedTuple):
-    """What became of a role. `what` is an SQLSTATE where Postgres refused."""
-
-    verdict: Class
-    what: str
-
-
-FINE = Outcome(OK, "fine")
 
 
 @dataclass(frozen=True)
@@ -71,32 +55,24 @@ class Happened:
 
 async def run(upgrade: Upgrade, source: str, replica: asyncpg.Connection) -> Happened:
     """`source`: a database of its own with the shop in it; `replica` is left as it was."""
-    async with _session(source) as owner, _session(source, NOBODY) as reader, _session(source, NOBODY) as fresh:
-        first = await reader.fetch(upgrade.read)
-        live = await reader.prepare(upgrade.read)
-        await live.fetch()  # preparing alone keeps the table locked until the session says something else
+    async with _session(source) as owner, _session(source, NOBODY) as live, _session(source, NOBODY) as fresh:
+        happened, reader = Happened(), Reader(upgrade.read, live, fresh, owner)
+        await reader.begin()
         before = [await _effect(owner, statement, upgrade.written) for statement in upgrade.writes]
         old_rows = await _written_rows(owner, upgrade.writes)
         await execute(owner, upgrade.change)
-        happened = Happened()
-        happened.reader, happened.live = await _read(upgrade.read, first, live, reader, fresh, owner)
+        happened.reader, happened.live = await reader.again()
         after = [await _effect(owner, statement, upgrade.written) for statement in upgrade.writes]
         happened.writer, happened.refused = _compared(before, after)
-        was = await _state(owner)
+        was = await state_of(owner)
         for statement in upgrade.new:
             await owner.execute(statement)
         if happened.reader == FINE:
-            happened.reader = await _surprise(upgrade.read, fresh)
-        happened.replica = await _fed(replica, was, await _state(owner), upgrade.given)
+            happened.reader = await reader.surprise()
+        happened.replica = await fed(replica, was, await state_of(owner), upgrade.given)
         if upgrade.mirrored:
-            happened.mirror = await _fed(replica, {}, old_rows, f"{upgrade.given};;{upgrade.change}")
+            happened.mirror = await fed(replica, {}, old_rows, f"{upgrade.given};;{upgrade.change}")
     return happened
-
-
-async def execute(connection: asyncpg.Connection, statements: str) -> None:
-    """Each of them alone."""
-    for statement in filter(None, statements.split(";;")):
-        await connection.execute(statement)
 
 
 @asynccontextmanager
@@ -121,23 +97,41 @@ async def _outcome(work: Awaitable[Any]) -> Any:
 # --- the reader
 
 
-async def _read(
-    text: str,
-    first: Sequence[asyncpg.Record],
-    live: Any,
-    reader: asyncpg.Connection,
-    fresh: asyncpg.Connection,
-    owner: asyncpg.Connection,
-) -> tuple[Outcome, str]:
-    found = await _outcome(fresh.fetch(text))
-    prepared = await _outcome(live.fetch())
-    again = await _outcome(reader.fetch(text))  # from asyncpg's cache: in autocommit it prepares again by itself
-    assert again == found, "a session that was there before sees something else than a new one"
-    said = prepared if isinstance(prepared, str) else "fine"
-    if isinstance(found, str):
-        return Outcome(BREAKS, found), said
-    owners_view = await owner.fetch(text)
-    return _seen(first, found, owners_view), said
+@dataclass
+class Reader:
+    """An old query: through a statement prepared before the change, and through one made after it."""
+
+    text: str
+    live: asyncpg.Connection
+    fresh: asyncpg.Connection
+    owner: asyncpg.Connection
+    first: Sequence[asyncpg.Record] = ()
+    prepared: Any = None
+
+    async def begin(self) -> None:
+        self.first = await self.live.fetch(self.text)
+        self.prepared = await self.live.prepare(self.text)
+        await self.prepared.fetch()  # preparing alone keeps the table locked until the session says something else
+
+    async def again(self) -> tuple[Outcome, str]:
+        """What became of the rows, and of the prepared statement."""
+        found, prepared = await _outcome(self.fresh.fetch(self.text)), await _outcome(self.prepared.fetch())
+        # In autocommit asyncpg prepares a statement of its cache again by itself.
+        assert await _outcome(self.live.fetch(self.text)) == found, "a session from before sees something else"
+        said = prepared if isinstance(prepared, str) else FINE.what
+        if isinstance(found, str):
+            return Outcome(BREAKS, found), said
+        return _seen(self.first, found, await self.owner.fetch(self.text)), said
+
+    async def surprise(self) -> Outcome:
+        """Does it get, from a new writer, what it never got before?"""
+        for row in await self.fresh.fetch(self.text):
+            for column, value in row.items():
+                if value is None and column in NEVER_NULL:
+                    return Outcome(BREAKS, f"NULL in {column}")
+                if column in KNOWN and not KNOWN[column](value):
+                    return Outcome(BREAKS, f"{value} in {column}")
+        return FINE
 
 
 def _seen(
@@ -152,28 +146,10 @@ def _seen(
     pairs = [(was, there[row["id"]][column]) for row in first if row["id"] in there for column, was in row.items()]
     if any(now is not None and type(now) is not type(was) and was is not None for was, now in pairs):
         return Outcome(BREAKS, "another type")
-    if any(now is not None and now != was and not _close(was, now) for was, now in pairs):
+    if any(now is not None and now != was and not close(was, now) for was, now in pairs):
         return Outcome(BREAKS, "other values")
     lost = len(found) < len(first) or any(now is None and was is not None for was, now in pairs)
     return Outcome(LOSSY, "gone" if lost else "rounded")
-
-
-def _close(was: Any, now: Any) -> bool:
-    """Is it the same number but for its last digits?"""
-    numbers = all(isinstance(value, int | float | Decimal) for value in (was, now))
-    return numbers and math.isclose(was, now, rel_tol=0.01)
-
-
-async def _surprise(text: str, fresh: asyncpg.Connection) -> Outcome:
-    """Does the old reader get, from a new writer, what it never got before?"""
-    for row in await fresh.fetch(text):
-        for column in NEVER_NULL:
-            if column in row and row[column] is None:
-                return Outcome(BREAKS, f"NULL in {column}")
-        for column, is_known in KNOWN.items():
-            if column in row and not is_known(row[column]):
-                return Outcome(BREAKS, f"{row[column]} in {column}")
-    return FINE
 
 
 # --- the writer
@@ -186,13 +162,13 @@ async def _effect(owner: asyncpg.Connection, statement: str, written: frozenset[
     transaction = owner.transaction()
     await transaction.start()
     try:
-        before = await _state(owner)
+        before = await state_of(owner)
         await owner.execute(f"SET LOCAL ROLE {NOBODY}")
         refused = await _outcome(owner.execute(statement))
         if not refused.startswith(("INSERT", "UPDATE", "DELETE")):
             return str(refused)
         await owner.execute("SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE")
-        return tuple(_difference(before, await _state(owner), written))
+        return tuple(_difference(before, await state_of(owner), written))
     except asyncpg.PostgresError as error:
         return str(error.sqlstate)
     finally:
@@ -224,128 +200,13 @@ async def _written_rows(owner: asyncpg.Connection, writes: Sequence[str]) -> Sta
     """The rows that the old writer makes or changes, all of its statements together."""
     transaction = owner.transaction()
     await transaction.start()
-    before = await _state(owner)
+    before = await state_of(owner)
     for statement in writes:
         async with owner.transaction():
             if not statement.startswith("DELETE"):
                 await owner.execute(statement)
-    after = await _state(owner)
+    after = await state_of(owner)
     await transaction.rollback()
     return {
         table: {key: row for key, row in rows.items() if before[table].get(key) != row} for table, rows in after.items()
     }
-
-
-# --- replicas
-
-
-async def _state(connection: asyncpg.Connection) -> State:
-    """Every row of the tables that are there under their old names."""
-    state: State = {}
-    for table in TABLES:
-        if await connection.fetchval("SELECT to_regclass($1)", table) is not None:
-            keys = await _keys(connection, table)
-            state[table] = {}
-            for (text,) in await connection.fetch(f"SELECT to_jsonb(t) FROM {table} AS t"):
-                row = json.loads(text)
-                key = json.dumps([row[key] for key in keys])
-                state[table][key if key not in state[table] else f"{key} again"] = row
-    return state
-
-
-async def _keys(connection: asyncpg.Connection, table: str) -> list[str]:
-    """The columns of its primary key; those of old where there is none."""
-    rows = await connection.fetch(
-        "SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid "
-        "AND a.attnum = ANY (i.indkey) WHERE i.indrelid = $1::text::regclass AND i.indisprimary ORDER BY 1",
-        table,
-    )
-    return [row["attname"] for row in rows] or ["id"]
-
-
-async def _fed(replica: asyncpg.Connection, was: State, now: State, change: str) -> Outcome:
-    """A replica that had `was` hears what became of it. All of it is rolled back."""
-    transaction = replica.transaction()
-    await transaction.start()
-    try:
-        await execute(replica, change.replace(" CONCURRENTLY", ""))
-        return await _feed(replica, was, now)
-    except asyncpg.PostgresError as error:
-        return Outcome(BREAKS, str(error.sqlstate))
-    finally:
-        await transaction.rollback()
-
-
-async def _feed(replica: asyncpg.Connection, was: State, now: State) -> Outcome:
-    fed = {}
-    for table in TABLES:  # the parent first, as the WAL has it: its delete comes before those that it brings about
-        if table not in now:
-            return Outcome(BREAKS, "42P01")
-        keys = await _keys(replica, table)
-        left = [[row.get(key) for key in keys] for row in now[table].values()]
-        for row in was.get(table, {}).values():
-            if [row.get(key) for key in keys] not in left:
-                condition = " AND ".join(f"{key}::text = '{row[key]}'" for key in keys)
-                await replica.execute(f"DELETE FROM {table} WHERE {condition}")
-        fed[table] = [row for key, row in now[table].items() if was.get(table, {}).get(key) != row]
-        for row in fed[table]:
-            await _upsert(replica, table, keys, row)
-    return _same(await _state(replica), now, fed, was) if was else _kept(await _state(replica), fed)
-
-
-async def _upsert(replica: asyncpg.Connection, table: str, keys: list[str], row: Mapping[str, Any]) -> None:
-    known = [
-        each["attname"]
-        for each in await replica.fetch(
-            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated = ''",
-            table,
-        )
-        if each["attname"] in row
-    ]
-    columns = ", ".join(known)
-    sets = ", ".join(f"{name} = excluded.{name}" for name in known if name not in keys)
-    await replica.execute(
-        f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {columns} FROM jsonb_populate_record(NULL::{table}, $1::text::jsonb) "
-        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets}",
-        json.dumps(row),
-    )
-
-
-def _same(copy: State, source: State, fed: Mapping[str, Sequence[Mapping[str, Any]]], was: State) -> Outcome:
-    """Is the copy what the source is, in the columns that it has?"""
-    for table in TABLES:
-        if len(copy[table]) != len(source[table]):
-            return Outcome(BREAKS, "other rows")
-        rows = {row["id"]: row for row in source[table].values() if "id" in row}
-        for row in copy[table].values():
-            there = rows.get(row["id"], {})
-            shared = {column for column in there if column in row}
-            pairs = [(row[column], there[column]) for column in shared if str(row[column]) != str(there[column])]
-            if pairs and there not in fed[table]:
-                rounded = all(_close(*pair) for pair in pairs)
-                return Outcome(LOSSY, "rounded") if rounded else Outcome(BREAKS, "stale")
-            if any(there[column] != row[column] for column in shared):
-                return Outcome(LOSSY, "other values")
-            lost = [value for column, value in there.items() if column not in row and value in _starved(row, there)]
-            if lost:
-                return Outcome(LOSSY, "not fed")
-    return FINE
-
-
-def _starved(copy: Mapping[str, Any], source: Mapping[str, Any]) -> list[Any]:
-    """What the copy has from before in columns of which it is told nothing any more."""
-    return [value for column, value in copy.items() if column not in source and value is not None]
-
-
-def _kept(copy: State, fed: Mapping[str, Sequence[Mapping[str, Any]]]) -> Outcome:
-    """Is what was fed there?"""
-    for table in TABLES:
-        rows = {row.get("id"): row for row in copy[table].values()}
-        for row in fed[table]:
-            there = rows.get(row["id"], {})
-            if any(column in there and there[column] != value for column, value in row.items()):
-                return Outcome(LOSSY, "other values")
-            if any(column not in there and value is not None for column, value in row.items()):
-                return Outcome(LOSSY, "not kept")
-    return FINE
