@@ -38,7 +38,7 @@ WHOLE = {
 }
 PARTLY = {
     "roles": "-- server-only\nDO $$ BEGIN\n  CREATE ROLE browser_reader;\nEXCEPTION WHEN duplicate_object THEN NULL;\n"
-    "END $$;\nCREATE TABLE audit (id int PRIMARY KEY);\n",
+    "END $$;\nCREATE TABLE trail (id int PRIMARY KEY);\n",
     "albums": "-- :electric:txn:start\nCREATE TABLE albums (id int PRIMARY KEY, title text NOT NULL);\n"
     "CREATE TABLE likes (album int REFERENCES albums DEFERRABLE INITIALLY DEFERRED);\n"
     "INSERT INTO likes VALUES (1);\nINSERT INTO albums VALUES (1, 'one');\n-- :electric:txn:end\n"
@@ -89,4 +89,4 @@ async def test_after_each_migration_it_has_the_schema_of_the_server(files: Migra
     assert seen[: len(made)] == made
     assert seen[-1] == bundle.replica_fingerprint != bundle.fingerprint
     assert "public.albums" in {table.name for table in bundle.tables}
-    assert "public.audit" not in {table.name for table in bundle.tables}
+    assert "public.trail" not in {table.name for table in bundle.tables}
