@@ -9,7 +9,9 @@ from medley.gate.rules.guards import Change, Guard, is_plainly_unique
 def keys(change: Change) -> Iterator[Finding]:
     for guard in change.gone("p"):
         sentence = f"the primary key of {change.table} is no longer ({', '.join(guard.columns)})"
-        yield Finding("change-primary-key", change.table, "", OK, BREAKS, BREAKS, sentence)
+        # A published table without one takes no updates, even if its rows are unique all the same.
+        replica = OK if _implied(guard, change.now.values()) else BREAKS
+        yield Finding("change-primary-key", change.table, "", OK, BREAKS, replica, sentence)
     for guard in change.gone("u", "x"):
         yield from _gone(change, guard)
     for guard in change.come("u", "x"):

@@ -99,9 +99,17 @@ KEYS = {
         writer="42P10", replica="other rows", mirror="23502", new=(insert(1, code="'c20'"),),
         writes=(*WRITES, insert(12, code="NULL")),
     ),
+    "a unique constraint instead of the primary key": Case(
+        ITEM + "DROP CONSTRAINT item_pkey, ADD UNIQUE (id)", ("change-primary-key",), cautious=("writer",),
+        judged_with_care=("writer",),
+    ),
     "no primary key": Case(
         ITEM + "DROP CONSTRAINT item_pkey", ("change-primary-key",), writer="42P10", replica="other rows",
         new=(insert(1, code="'c20'"),), mirrored=False,
+    ),
+    "add a primary key": Case(
+        ITEM + "ADD PRIMARY KEY (id)", ("add-primary-key id",), given=ITEM + "DROP CONSTRAINT item_pkey",
+        writer="23505", writes=(insert(1, code="'c12'"),), new=(), mirrored=False,
     ),
     "add an exclusion": Case(
         ITEM + "ADD EXCLUDE (tag WITH =)", ("add-unique tag",), writer="23P01", mirror="23P01",
@@ -127,6 +135,13 @@ REFERENCES = {
         ("change-foreign-key-action owner",), writer="23503",
         given=f"{ITEM} DROP {_OWNER}, ADD {_OWNER} FOREIGN KEY (owner) REFERENCES shop.owner ON DELETE CASCADE",
         writes=(*WRITES, "DELETE FROM shop.owner WHERE id = 1"), mirrored=False,
+    ),
+    "a foreign key waits for the end of the transaction": Case(
+        f"{ITEM} ALTER {_OWNER} DEFERRABLE INITIALLY DEFERRED", writes=(*WRITES, insert(12, code="'c12'"))
+    ),
+    "a foreign key waits no more": Case(
+        f"{ITEM} ALTER {_OWNER} NOT DEFERRABLE", ("change-foreign-key owner",), cautious=("writer",),
+        given=f"{ITEM} ALTER {_OWNER} DEFERRABLE INITIALLY DEFERRED", judged_with_care=("writer",),
     ),
     "a foreign key to another table": Case(
         f"CREATE TABLE shop.other (id int PRIMARY KEY);;INSERT INTO shop.other VALUES (1), (9);;{ITEM} DROP {_OWNER}, "

@@ -118,6 +118,9 @@ UNNOTICED = {
         "CREATE UNIQUE INDEX CONCURRENTLY once ON shop.item (code);;" + ITEM + "DROP CONSTRAINT item_code_key, "
         "ADD CONSTRAINT item_code_key UNIQUE USING INDEX once"
     ),
+    "a primary key of what is unique without it": Case(
+        ITEM + "ADD PRIMARY KEY (id)", given=ITEM + "DROP CONSTRAINT item_pkey, ADD UNIQUE (id)"
+    ),
     "a key with columns that are unique without it": Case(ITEM + "ADD UNIQUE (id, tag)"),
     "a new column with a CHECK": Case(ITEM + "ADD stars int CHECK (stars BETWEEN 1 AND 5)"),
     "a new column with a foreign key": Case(ITEM + "ADD second int REFERENCES shop.owner"),

@@ -20,7 +20,7 @@ from medley.gate.objects import Catalogue
 from medley.gate.records import Applied, Compat, Ledger
 from services.migrator.contract.analysis import analyse, relations_of
 from services.migrator.contract.generate import needs
-from tests.integration.gate import cases_of_columns, cases_of_guards, cases_of_tables
+from tests.integration.gate import cases_of_columns, cases_of_guards, cases_of_tables, cases_of_types
 from tests.integration.gate.cases import Case
 from tests.integration.gate.replicas import TABLES, Outcome, execute
 from tests.integration.gate.upgrades import Happened, Upgrade, run
@@ -29,7 +29,7 @@ from tests.support.databases import drop_database, make_database
 from tests.support.versions import VERSIONS, postgres_of
 
 SHOP = Path(__file__).with_name("shop.sql").read_text(encoding="utf-8")
-CASES = {**cases_of_columns.CASES, **cases_of_guards.CASES, **cases_of_tables.CASES}
+CASES = {**cases_of_columns.CASES, **cases_of_types.CASES, **cases_of_guards.CASES, **cases_of_tables.CASES}
 OURS = (*TABLES, "shop.thing")
 NEVER = datetime(2020, 1, 1, tzinfo=UTC)
 # Changes are executed on the oldest and the newest, and classified on all of them.
@@ -186,4 +186,5 @@ def test_only_these_changes_leave_everybody_alone() -> None:
         "add an identity", "rename there and back", "SET DEFAULT", "DROP DEFAULT of what takes NULL",
         "become an identity by default", "a policy that only shows more", "add a table",
         "rename a table, with a view of the old name", "rename what a foreign key points to, with a view",
+        "a foreign key waits for the end of the transaction",
     }  # fmt: skip

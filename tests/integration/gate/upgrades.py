@@ -116,9 +116,9 @@ class Reader:
     async def again(self) -> tuple[Outcome, str]:
         """What became of the rows, and of the prepared statement."""
         found, prepared = await _outcome(self.fresh.fetch(self.text)), await _outcome(self.prepared.fetch())
-        # In autocommit asyncpg prepares a statement of its cache again by itself.
-        assert await _outcome(self.live.fetch(self.text)) == found, "a session from before sees something else"
         said = prepared if isinstance(prepared, str) else FINE.what
+        if said != FINE.what:  # in autocommit asyncpg prepares a statement of its cache again by itself
+            assert await _outcome(self.live.fetch(self.text)) == found, "asyncpg does not recover"
         if isinstance(found, str):
             return Outcome(BREAKS, found), said
         return _seen(self.first, found, await self.owner.fetch(self.text)), said
