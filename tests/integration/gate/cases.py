@@ -37,9 +37,12 @@ def reads(*without: str, table: str = "shop.item") -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """`finds`: rules, each with a column or (with a dot) a table and a column. What becomes of a role: `fine`, the
-    SQLSTATE with which it is refused, or in a word what it is not told. `cautious`: roles that a rule calls broken
-    though nothing breaks when the contract of the service is this one, or the rows are these."""
+    """`given`: what was done before; `finds`: rules, each with its column, and before it its table if that is not the item.
+
+    What becomes of a role: `fine`, the SQLSTATE with which it is refused, or in a word what it is not told; `live`: the
+    reader's statement that was prepared before; `refused`: how many of the writes. `cautious`: roles (or the `mirror`)
+    that a rule calls worse off than these statements and rows are; `judged_with_care`: where the gate differs, too.
+    """
 
     sql: str
     finds: tuple[str, ...] = ()
