@@ -37,7 +37,7 @@ def reads(*without: str, table: str = "shop.item") -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """`given`: what was done before; `finds`: rules, each with its column, and before it its table if that is not the item.
+    """`given`: what was done before; `finds`: rules, each with its column (and first its table, if it is another one).
 
     What becomes of a role: `fine`, the SQLSTATE with which it is refused, or in a word what it is not told; `live`: the
     reader's statement that was prepared before; `refused`: how many of the writes. `cautious`: roles (or the `mirror`)
