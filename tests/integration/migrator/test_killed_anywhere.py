@@ -78,6 +78,7 @@ async def nobody_holds_on(dsn: str) -> None:
     await connection.close()
 
 
+@pytest.mark.timeout(600)  # some sixty runs of a migrator
 @pytest.mark.parametrize("deliver", [False, True], ids=["lost", "delivered"])
 async def test_a_connection_that_dies_at_any_message(new_database: MakeDatabase, folder: Path, deliver: bool) -> None:
     """Message after message of one run: cut before it arrives, or after it and before the answer."""
@@ -172,6 +173,7 @@ async def test_twenty_migrators_at_once_on_an_empty_database(new_database: MakeD
     assert await whole(dsn) == FILES
 
 
+@pytest.mark.timeout(600)
 async def test_what_runs_outside_a_transaction_is_asked_about_when_it_was_killed(
     new_database: MakeDatabase, folder: Path
 ) -> None:
