@@ -23,7 +23,7 @@ SELECT to_regclass('schema_versions') IS NOT NULL AS exists, to_regclass('schema
 SELECT filename, checksum, started_at FROM schema_started ORDER BY filename COLLATE "C"
 
 -- name: catalogue
--- What the database is meant to be: kept with the newest migration once a run has ended.
+-- What the database is meant to be: the newest migration keeps it.
 SELECT catalogue FROM schema_versions ORDER BY position DESC NULLS LAST LIMIT 1
 
 -- name: texts

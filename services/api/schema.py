@@ -102,7 +102,7 @@ def router(schema: Schema, gate: Gate) -> APIRouter:
 
     @routes.get("/v1/schema/bundle")
     async def bundle(request: Request) -> Response:
-        """The compiled bundle; its ETag is its fingerprint."""
+        """The compiled bundle; its ETag is that of the schema."""
         try:
             found, text = await asyncio.to_thread(schema.bundle)
         except ConfigurationError as error:
