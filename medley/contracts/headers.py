@@ -15,6 +15,7 @@ LAST = "Medley-Last"  # CHANGES and log: "true" on a message that ends a transac
 OFFSET = "Medley-Offset"  # log: the offset of the message's last entry
 AFTER = "Medley-After"  # log: the offset of the entry before the message's first
 PART = "Medley-Part"  # snapshot: index of the part, from 0
+CHUNK = "Medley-Chunk"  # snapshot: number of the chunk that the part belongs to, from 0
 FINAL = "Medley-Final"  # snapshot: "true" on the last part
 
 # INGEST_DEAD

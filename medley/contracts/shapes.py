@@ -29,6 +29,9 @@ class ShapeDefinition(BaseModel):
         return str(int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:8], "big"))
 
 
+CHUNK_BYTES = 10 * 1024 * 1024
+
+
 class Column(BaseModel):
     """One column as Postgres's catalogue has it. `modifier` is atttypmod; `pk_index` counts from 0."""
 
@@ -64,12 +67,16 @@ class ShapeRecord(BaseModel):
     """xmin, xmax and xip of `pg_current_snapshot()`: transactions that it sees are not in the log."""
     changes_id: str
     """Identity of the CHANGES stream that the log was fed from; another one means a gap."""
+    chunk_bytes: int = CHUNK_BYTES
+    """A chunk of the snapshot is closed by the row that makes it this large; fixed for the handle's life."""
 
 
 class OpenRequest(BaseModel):
     """`sync.shapes.open`: find the shape of this definition, or make it."""
 
     definition: ShapeDefinition
+    chunk_bytes: int = CHUNK_BYTES
+    """Where the snapshot of a new shape is cut into chunks."""
 
 
 class OpenReply(BaseModel):

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -28,6 +29,16 @@ NO_STORE = [(b"cache-control", b"no-store"), (b"surrogate-control", b"no-store")
 class Response:
     status: int
     body: bytes = b""
+    headers: Headers = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A response whose body is made while it is sent. An error in `body` cuts the connection, so that nobody takes
+    a part for the whole."""
+
+    status: int
+    body: AsyncIterator[bytes]
     headers: Headers = field(default_factory=list)
 
 
