@@ -3,10 +3,10 @@
 import asyncpg
 
 from medley.runtime import statements
+from medley.sql.lexer import Lines, Statement
 from services.migrator.scratch.check import refusal_of
 from services.migrator.sql.directives import Script
 from services.migrator.sql.faults import Fault
-from services.migrator.sql.lexer import Lines, Statement
 from services.migrator.sql.locate import locate
 
 SQL = statements.load(__file__)

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import orjson
 
 from medley.contracts.offsets import Offset
+from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ShapeRecord
 from services.sync.where import Where
 
@@ -44,34 +45,24 @@ class Encoder:
         definition = record.definition
         self._where = where
         self._columns = tuple(column.name for column in record.columns)
-        keyed = [column for column in record.columns if column.pk_index is not None]
-        self._key = tuple(column.name for column in sorted(keyed, key=lambda column: column.pk_index or 0))
+        self._row_key = RowKey(definition.schema_name, definition.table, record.columns)
+        self._key = self._row_key.primary
         self._keyed = bool(self._key)
-        self._key_columns = self._key or tuple(sorted(self._columns))
         self._full = definition.replica == "full"
         self._every_column = definition.columns is None
         self._relation = [definition.schema_name, definition.table]
-        self._prefix = key_prefix(definition.schema_name, definition.table)
         relation = orjson.dumps(self._relation)
         self._heads: dict[Operation, bytes] = {
             operation: b',"headers":{"operation":"%b","relation":%b,"lsn":"' % (operation.encode(), relation)
             for operation in get_args(Operation)
         }
 
-    def key_of(self, row: Row) -> str:
-        """`"schema"."table"/"pk"…`; all columns, sorted by name, where there is no primary key."""
-        key = self._prefix
-        for name in self._key_columns:
-            value = row.get(name)
-            key += "/_" if value is None else f'/"{value.replace("/", "//")}"'
-        return key
-
     def snapshot_entry(self, values: list[str | None]) -> bytes:
         """One row of the snapshot, its values in the order of the shape's columns."""
         row = dict(zip(self._columns, values, strict=True))
         return orjson.dumps(
             {
-                "key": self.key_of(row),
+                "key": self._row_key.of(row),
                 "value": row,
                 "headers": {"operation": "insert", "relation": self._relation},
             }
@@ -110,7 +101,7 @@ class Encoder:
         changed = [name for name in self._columns if old.get(name) != new.get(name)]
         if not changed:
             return []
-        before, after = self.key_of(old), self.key_of(new)
+        before, after = self._row_key.of(old), self._row_key.of(new)
         if before != after:
             return [
                 self._delete(old, change, transaction, key_change_to=after),
@@ -124,12 +115,12 @@ class Encoder:
         return [self._entry("update", after, value, change, transaction, old_value=old_value)]
 
     def _insert(self, row: Row, change: ChangeJson, transaction: Transaction, later: int = 0, **marks: str) -> Entry:
-        return self._entry("insert", self.key_of(row), self._whole(row), change, transaction, later, marks)
+        return self._entry("insert", self._row_key.of(row), self._whole(row), change, transaction, later, marks)
 
     def _delete(self, row: Row, change: ChangeJson, transaction: Transaction, **marks: str) -> Entry:
         whole = self._full or not self._keyed
         value = self._whole(row) if whole else {name: row.get(name) for name in self._key}
-        return self._entry("delete", self.key_of(row), value, change, transaction, 0, marks)
+        return self._entry("delete", self._row_key.of(row), value, change, transaction, 0, marks)
 
     def _whole(self, row: Row) -> Row:
         if self._every_column and len(row) == len(self._columns):
@@ -163,10 +154,3 @@ class Encoder:
             b"," + orjson.dumps(marks)[1:-1] if marks else b"",
         )
         return Entry(Offset(transaction.lsn, position), body)
-
-
-def key_prefix(schema: str, table: str) -> str:
-    def quoted(name: str) -> str:
-        return '"' + name.replace(".", "..").replace("/", "//") + '"'
-
-    return f"{quoted(schema)}.{quoted(table)}"

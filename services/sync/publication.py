@@ -8,9 +8,10 @@ import asyncpg
 import structlog
 
 from medley.runtime.errors import ConfigurationError, Transient
+from medley.sql.quoting import quote_identifier
 from services.sync.catalog import SQL, describe
 from services.sync.settings import SyncSettings
-from services.sync.table import Refused, Table, quote_identifier
+from services.sync.table import Refused, Table
 
 log = structlog.get_logger()
 

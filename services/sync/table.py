@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from medley.contracts.shapes import Column, ShapeDefinition
+from medley.sql.quoting import quote_identifier
 
 _LENGTHS = {"varchar": "max_length", "bpchar": "length", "bit": "length", "varbit": "length"}
 _PRECISIONS = {"time", "timetz", "timestamp", "timestamptz"}
 _HEADER = 4  # bytes that varlena type modifiers count in
-
-
-def quote_identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Refused(Exception):

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.sync.table import ColumnFacts, Refused, quote_identifier
+from medley.sql.quoting import quote_identifier, quote_literal
+from services.sync.table import ColumnFacts, Refused
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -135,12 +136,6 @@ class _Column:
 class _Constant:
     text: str
     sql: str
-
-
-def quote_literal(text: str) -> str:
-    """A literal that means the same whatever `standard_conforming_strings` says."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 def _term(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[Equality, int]:

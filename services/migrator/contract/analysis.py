@@ -15,8 +15,8 @@ import asyncpg
 from medley.gate.needs import Column
 from medley.runtime import statements
 from medley.runtime.errors import Permanent
-from services.migrator.contract import node_tree
-from services.migrator.contract.node_tree import Node
+from medley.sql import node_tree
+from medley.sql.node_tree import Node
 
 SQL = statements.load(__file__)
 _NAME = "contract_statement"

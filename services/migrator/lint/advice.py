@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from medley.gate.findings import ROLES
 from medley.gate.findings import Finding as Break
+from medley.sql.lexer import Lines, Token, lex
 from services.migrator.lint.findings import Finding, Judged
 from services.migrator.scratch.rehearsal import Step
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
-from services.migrator.sql.lexer import Lines, Token, lex
 
 _CONTRACT = "first deploy code that does not use it, everywhere; then do this in a later migration"
 _INSTEAD = {

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from medley.runtime import statements
+from medley.sql.lexer import Lines, Statement
 from services.migrator.lint.findings import Finding
 from services.migrator.lint.work import Entry, State, advice, by_table, work_between
 from services.migrator.scratch.roles import Roles, run
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
-from services.migrator.sql.lexer import Lines, Statement
 
 SQL = statements.load(__file__)
 

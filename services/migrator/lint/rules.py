@@ -7,10 +7,10 @@ not judged by the text; see locks.py.
 
 from collections.abc import Callable, Iterator, Sequence
 
+from medley.sql.lexer import Lines, Statement, Token
 from services.migrator.lint.findings import Finding
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
-from services.migrator.sql.lexer import Lines, Statement, Token
 
 Told = Iterator[tuple[int, str, str, str]]  # offset in the statement, rule, why, what to write instead
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
+from medley.sql.lexer import Lines, Statement
 from services.migrator.scratch.roles import Roles, is_server_wide
 from services.migrator.sql.consequences import Consequences
 from services.migrator.sql.directives import Script
 from services.migrator.sql.faults import Fault
-from services.migrator.sql.lexer import Lines, Statement
 from services.migrator.sql.locate import Refusal, locate
 from services.migrator.sql.mend import Draft, Mend, mends, without
 

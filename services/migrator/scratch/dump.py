@@ -16,6 +16,7 @@ import asyncpg
 
 from medley.gate import history
 from medley.runtime.errors import ConfigurationError
+from medley.sql.lexer import Statement, read
 from services.migrator import ledger
 from services.migrator.scratch import rows
 from services.migrator.scratch.not_null import edited, everywhere
@@ -23,7 +24,6 @@ from services.migrator.scratch.rehearsal import Step
 from services.migrator.scratch.rows import Written
 from services.migrator.scratch.server_wide import server_wide
 from services.migrator.sql.directives import Script
-from services.migrator.sql.lexer import Statement, read
 
 _HEAD = """\
 -- What the database is: every migration of this folder at once, for a bare database (`psql -f schema/init.sql`).

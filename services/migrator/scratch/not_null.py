@@ -6,7 +6,7 @@ column that is inherited it says `NOT NULL title` among the columns, which older
 
 from collections.abc import Iterator, Sequence
 
-from services.migrator.sql.lexer import Statement, Token
+from medley.sql.lexer import Statement, Token
 
 Edit = tuple[int, int, str]
 

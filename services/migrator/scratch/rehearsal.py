@@ -11,13 +11,13 @@ from medley.gate.compatibility import compare
 from medley.gate.objects import Catalogue
 from medley.gate.records import Compat
 from medley.runtime.errors import Permanent
+from medley.sql.lexer import Statement
 from services.migrator.apply import accepted
 from services.migrator.explain import explained
 from services.migrator.migrations import Migration
 from services.migrator.scratch.database import scratch_session
 from services.migrator.scratch.roles import Roles, run
 from services.migrator.sql.directives import Script, read_script
-from services.migrator.sql.lexer import Statement
 
 
 class Step(NamedTuple):

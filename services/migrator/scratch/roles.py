@@ -8,7 +8,7 @@ import re
 import asyncpg
 
 from medley.runtime import statements
-from services.migrator.sql.lexer import Statement
+from medley.sql.lexer import Statement
 
 SQL = statements.load(__file__)
 _SERVER_WIDE = re.compile(

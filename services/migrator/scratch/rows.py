@@ -15,6 +15,7 @@ import asyncpg
 from medley.gate.catalogue import SESSION
 from medley.runtime import statements
 from medley.runtime.errors import Permanent
+from medley.sql.quoting import quote_literal
 
 SQL = statements.load(__file__)
 
@@ -162,8 +163,5 @@ def settings(made: Written) -> Iterator[str]:
 
 
 def literal(value: str | None) -> str:
-    """As `quote_literal` writes it."""
-    if value is None:
-        return "NULL"
-    quoted = "'" + value.replace("'", "''") + "'"
-    return f"E{quoted.replace(chr(92), chr(92) * 2)}" if "\\" in value else quoted
+    """A value, or NULL."""
+    return "NULL" if value is None else quote_literal(value)

@@ -5,11 +5,11 @@ Roles are the server's, not the database's: one that is there already, for anoth
 
 from collections.abc import Iterator, Sequence
 
+from medley.sql.lexer import Statement
 from services.migrator.scratch.roles import is_server_wide, makes_role
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.directives import Script
 from services.migrator.sql.faults import excerpt
-from services.migrator.sql.lexer import Statement
 
 _KINDS = ("ROLE", "USER", "GROUP")
 _IN_NO_TRANSACTION = {"DATABASE", "TABLESPACE", "SYSTEM", "SUBSCRIPTION"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.migrator.sql.lexer import Token, lex
+from medley.sql.lexer import Token, lex
 
 
 def deep(text: str, start: int = 0) -> Iterator[Token]:

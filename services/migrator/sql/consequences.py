@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from medley.sql.lexer import Token
 from services.migrator.sql.bodies import deep, name_of
-from services.migrator.sql.lexer import Token
 from services.migrator.sql.locate import Refusal
 from services.migrator.sql.mend import VERBS
 

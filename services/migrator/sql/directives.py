@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from medley.sql.lexer import Lines, Split, Statement, Token, read
 from services.migrator.sql.faults import Fault, excerpt
-from services.migrator.sql.lexer import Lines, Split, Statement, Token, read
 from services.migrator.sql.refused import refusals
 
 CLASSES = ("reader-breaking", "writer-breaking", "replica-breaking")

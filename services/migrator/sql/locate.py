@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medley.sql.lexer import Token, lex
 from services.migrator.sql.bodies import deep, name_of
 from services.migrator.sql.faults import excerpt
-from services.migrator.sql.lexer import Token, lex
 
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"')
 _UNQUOTED = re.compile(r"^(?:column|function|procedure|aggregate|routine|operator class) ([\w.]+)")

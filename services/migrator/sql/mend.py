@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from services.migrator.sql.lexer import Token, lex
+from medley.sql.lexer import Token, lex
 
 _COLUMN_WORDS = {
     *("PRIMARY", "KEY", "REFERENCES", "DEFAULT", "UNIQUE", "CHECK", "CONSTRAINT", "GENERATED", "ALWAYS", "IDENTITY"),

@@ -7,7 +7,7 @@ understands, would do something else than what was read.
 import re
 from collections.abc import Iterator
 
-from services.migrator.sql.lexer import Statement, Token
+from medley.sql.lexer import Statement, Token
 
 _TRANSACTION = re.compile(
     r"(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE TRANSACTION|SET TRANSACTION)(?!\S)"

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from medley.sql.lexer import lex, split
 from services.migrator.scratch.check import find_faults
 from services.migrator.scratch.database import scratch_database
 from services.migrator.sql.directives import read_script
-from services.migrator.sql.lexer import lex, split
 
 
 @pytest_asyncio.fixture

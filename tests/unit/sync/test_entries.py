@@ -120,11 +120,6 @@ def test_a_table_without_a_key_is_keyed_by_all_columns_in_order_of_name() -> Non
     assert entry["value"] == row()
 
 
-def test_keys_are_in_the_order_of_the_primary_key_and_escaped() -> None:
-    composite = encoder(pk={"note": 1, "id": None, "owner": 0}, table="a.b/c")
-    assert composite.key_of({"note": "x/y", "owner": 'q"', "id": "1"}) == '"public"."a..b//c"/"q""/"x//y"'
-
-
 def test_the_last_entry_of_a_transaction_says_so() -> None:
     [entry] = encoder().entries({"op": "insert", "position": 0, "new": row(note='}}"')}, TX)
     assert orjson.loads(marked_last(entry).body)["headers"]["last"] is True

@@ -1,4 +1,4 @@
-"""Messages of CHANGES, the pending log, visibility, confirmation, and COPY's text: the small decisions of sync."""
+"""Messages of CHANGES, the pending log, visibility, and confirmation: the small decisions of sync."""
 
 import orjson
 from hypothesis import given
@@ -10,7 +10,6 @@ from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.entries import Entry
 from services.sync.pgoutput import Begin, Commit, Delete, Insert, Relation, Truncate
 from services.sync.shape_log import Pending, messages
-from services.sync.snapshot import fields
 from services.sync.visibility import Snapshot
 
 SONGS = Relation(1, "public", "songs", (("id", 23, -1),))
@@ -145,14 +144,3 @@ def test_an_lsn_is_confirmed_once_it_is_old_enough() -> None:
     confirmation.acked(100, now=10.0)
     confirmation.acked(200, now=11.0)
     assert [confirmation.due(now) for now in (11.0, 12.0, 12.5, 13.0, 99.0)] == [0, 100, 100, 200, 200]
-
-
-def copied(values: list[str | None]) -> str:
-    """COPY's text format, from the documentation: what Postgres would write."""
-    escapes = {"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
-    return "\t".join("\\N" if v is None else "".join(escapes.get(c, c) for c in v) for v in values)
-
-
-@given(st.lists(st.none() | st.text(st.sampled_from("\\\\\\Nntbx\t\n\r\b\f\v ü'\"")), min_size=1))
-def test_copy_is_read_as_it_was_written(values: list[str | None]) -> None:
-    assert fields(copied(values)) == values

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.migrator.contract.node_tree import Node, read, walk
+from medley.sql.node_tree import Node, read, walk
 
 
 def node(text: str) -> Node:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.migrator.sql.lexer import Lines, lex, read, split
+from medley.sql.lexer import Lines, lex, read, split
 
 # Whole statements, each with something in it that could be taken for an end.
 STATEMENTS = [

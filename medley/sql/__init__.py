@@ -1,0 +1,1 @@
+"""The texts that Postgres reads and writes: tokens, quoting, COPY's rows, analysed trees. Pure, without a driver."""
