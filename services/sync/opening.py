@@ -56,7 +56,7 @@ class Openings:
             return OpenReply(errors=errors)
         task = self._under_way.get(definition)
         if task is None:
-            task = asyncio.create_task(self._make(definition))
+            task = asyncio.create_task(self._make(request))
             self._under_way[definition] = task
             task.add_done_callback(lambda _: self._under_way.pop(definition, None))
         try:
@@ -85,7 +85,8 @@ class Openings:
         for task in (*self._tasks, *self._under_way.values()):
             task.cancel()
 
-    async def _make(self, definition: ShapeDefinition) -> ShapeRecord:
+    async def _make(self, request: OpenRequest) -> ShapeRecord:
+        definition = request.definition
         equalities = parse(definition.where, definition.params) if definition.where else []
         async with self._pool.acquire() as connection:
             table = await self._describe(connection, definition)
@@ -98,7 +99,7 @@ class Openings:
             try:
                 recent = self._fanout.recent()
                 with self._fanout.holding(table.oid) as held:
-                    shape = await self._look(session.connection, table, definition, equalities, recent, held)
+                    shape = await self._look(session.connection, table, request, equalities, recent, held)
                 if shape is not None:
                     revision = await self._fanout.registry.put(shape.record)
                     self._by_definition[definition] = shape.record.handle
@@ -119,12 +120,13 @@ class Openings:
         self,
         connection: asyncpg.pool.PoolConnectionProxy,
         before: Table,
-        definition: ShapeDefinition,
+        request: OpenRequest,
         equalities: list[Equality],
         recent: tuple[int, ...],
         held: list[Incoming],
     ) -> LiveShape | None:
         """Take the snapshot and route the shape; None when the snapshot is older than what was fanned out."""
+        definition = request.definition
         try:
             await connection.execute(f"LOCK TABLE {before.sql} IN ACCESS SHARE MODE")
         except asyncpg.UndefinedTableError as error:
@@ -148,6 +150,7 @@ class Openings:
             conditions=conditions,
             snapshot=(seen.xmin, seen.xmax, seen.xip),
             changes_id=self._fanout.changes_id,
+            chunk_bytes=request.chunk_bytes,
         )
         shape = LiveShape(self._fanout.js, record)
         self._fanout.catch_up(shape, held)

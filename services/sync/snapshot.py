@@ -11,45 +11,17 @@ import asyncpg
 import orjson
 from nats.js import JetStreamContext
 
-from medley.contracts import headers, subjects
 from medley.contracts.shapes import ShapeRecord
+from medley.sql.copy_text import fields
+from medley.sql.quoting import quote_identifier
 from services.sync.entries import Encoder
+from services.sync.parts import Cutter, Publisher
 from services.sync.shape_log import largest_entry
-from services.sync.table import Refused, Table, quote_identifier
+from services.sync.table import Refused, Table
 from services.sync.visibility import Snapshot
 from services.sync.where import Equality
 
-PART_BYTES = 256 * 1024
 _DEADLINE = 24 * 3600.0
-_WINDOW = 16  # parts on their way to JetStream at once
-
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-
-def fields(line: str) -> list[str | None]:
-    """One row of COPY's text format (PostgreSQL documentation, "COPY", File Formats).
-
-    >>> fields("1\\ta\\\\tb\\t\\\\N")
-    ['1', 'a\\tb', None]
-    """
-    values = line.split("\t")
-    if "\\" not in line:
-        return list(values)
-    return [None if value == "\\N" else _unescape(value) for value in values]
-
-
-def _unescape(value: str) -> str:
-    if "\\" not in value:
-        return value
-    first, *rest = value.split("\\")
-    pieces = [first]
-    escaped = iter(rest)
-    for piece in escaped:
-        if piece:
-            pieces.append(_ESCAPES.get(piece[0], piece[0]) + piece[1:])
-        else:
-            pieces.append("\\" + next(escaped, ""))
-    return "".join(pieces)
 
 
 def query(table: Table, record: ShapeRecord, equalities: list[Equality]) -> str:
@@ -95,14 +67,22 @@ async def export(
 
     `connection` is in the REPEATABLE READ transaction whose snapshot the record names.
     """
-    writer = _Writer(js, record.handle)
+    cutter, publisher = Cutter(record.chunk_bytes), Publisher(js, record.handle)
+    largest = largest_entry(js)
     rows = 0
     if record.definition.log == "full":
         async for lines in _lines(connection, rows_of):
             for line in lines:
-                await writer.add(encoder.snapshot_entry(fields(line)))
+                entry = encoder.snapshot_entry(fields(line))
+                if len(entry) > largest:
+                    raise Refused(
+                        "table", f"a row of {len(entry)} bytes does not fit into a message of the bus ({largest} bytes)"
+                    )
+                for part in cutter.row(entry):
+                    await publisher.publish(part)
             rows += len(lines)
-    await writer.finish(_snapshot_end(Snapshot(*record.snapshot)))
+    await publisher.publish(cutter.end(_snapshot_end(Snapshot(*record.snapshot))))
+    await publisher.settle()
     return rows
 
 
@@ -117,41 +97,3 @@ def _snapshot_end(snapshot: Snapshot) -> bytes:
             }
         }
     )
-
-
-class _Writer:
-    """Fills parts and publishes them in order, a window at a time."""
-
-    def __init__(self, js: JetStreamContext, handle: str) -> None:
-        self._js = js
-        self._subject = subjects.shape_snapshot(handle)
-        self._largest = largest_entry(js)
-        self._entries: list[bytes] = []
-        self._bytes = 0
-        self._part = 0
-        self._acks: list[asyncio.Future[object]] = []
-
-    async def add(self, entry: bytes) -> None:
-        if len(entry) > self._largest:
-            raise Refused(
-                "table", f"a row of {len(entry)} bytes does not fit into a message of the bus ({self._largest} bytes)"
-            )
-        if self._entries and self._bytes + len(entry) > PART_BYTES:
-            await self._flush(final=False)
-        self._entries.append(entry)
-        self._bytes += len(entry) + 1
-
-    async def finish(self, entry: bytes) -> None:
-        self._entries.append(entry)
-        await self._flush(final=True)
-        await asyncio.gather(*self._acks)
-
-    async def _flush(self, *, final: bool) -> None:
-        payload = b"[" + b",".join(self._entries) + b"]"
-        part = {headers.PART: str(self._part), headers.FINAL: "true" if final else "false"}
-        self._acks.append(await self._js.publish_async(self._subject, payload, headers=part))  # type: ignore[arg-type]
-        self._entries, self._bytes = [], 0
-        self._part += 1
-        if len(self._acks) >= _WINDOW:
-            await asyncio.gather(*self._acks)
-            self._acks = []
