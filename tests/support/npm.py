@@ -36,13 +36,13 @@ def _locked_install(npm: str, folder: Path) -> None:
 
 
 def _is_installed(folder: Path) -> bool:
-    """npm keeps what it installed in a lock of its own; it is written last."""
+    """npm keeps what it installed in a lock of its own; it is written last. Optional packages may be of other systems."""
     try:
         there = json.loads((folder / "node_modules" / ".package-lock.json").read_bytes())["packages"]
     except (OSError, ValueError, KeyError):
         return False
     wanted = json.loads((folder / "package-lock.json").read_bytes())["packages"]
-    return bool(there == {name: package for name, package in wanted.items() if name})
+    return bool(there == {name: p for name, p in wanted.items() if name and (name in there or not p.get("optional"))})
 
 
 @contextmanager
