@@ -27,7 +27,7 @@ from services.api import blobs, ingest, schema
 from services.api.schema import Schema
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
-from services.api.shape.feed import Feeds
+from services.api.shape.feeds import Feeds
 from services.api.shape.route import ShapeRoute
 
 _LAST_SECONDS = 3.0
@@ -85,7 +85,7 @@ class Application:
             if path == "/v1/health":
                 return await shapes.health(scope, send, self._closed)
             if path == "/v1/shape":
-                return await shapes.shape(scope, send, self._closed, self._unfit(scope["headers"]))
+                return await shapes.shape(scope, receive, send, self._closed, self._unfit(scope["headers"]))
             if not await shapes.admitted(scope, send):
                 return None
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -147,8 +147,7 @@ class Api:
         async def connect(on_lost: Callable[[], None]) -> Client:
             return await bus.connect(self._nats, "api-feed", on_lost)
 
-        settings = self._application.settings
-        await self._application.feeds.run(connect, settings.tail_bytes, settings.open_seconds)
+        await self._application.feeds.run(connect, self._application.settings)
 
     @asynccontextmanager
     async def _backends(self, closing: asyncio.Event) -> AsyncIterator[Backends]:

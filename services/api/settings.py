@@ -9,7 +9,7 @@ from medley.runtime.errors import ConfigurationError
 
 
 class ApiSettings(BaseSettings):
-    """Units: bytes and seconds. `chunk_bytes`: a response closes with the item that makes it this large."""
+    """Units: bytes and seconds. `shape_chunk_bytes`: a response closes with the item that makes it this large."""
 
     model_config = SettingsConfigDict(env_prefix="API_", populate_by_name=True)
 
@@ -19,10 +19,15 @@ class ApiSettings(BaseSettings):
     insecure: bool = Field(default=False, validation_alias="INSECURE")
     shape_chunk_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
     long_poll_seconds: float = Field(default=20, gt=0)
+    sse_seconds: float = Field(default=60, gt=0)
     cache_max_age: int = Field(default=60, ge=0)
     cache_stale_age: int = Field(default=300, ge=0)
     tail_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     open_seconds: float = Field(default=30, gt=0)
+    subset_seconds: float = Field(default=30, gt=0)
+    allow_shape_deletion: bool = False
+    max_initial_requests: int = Field(default=300, ge=1)
+    max_live_requests: int = Field(default=10_000, ge=1)
 
     def check(self) -> None:
         """Refuse to listen to others without a secret. Raises ConfigurationError."""

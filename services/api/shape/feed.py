@@ -6,11 +6,9 @@ All of it is rebuilt from the streams when the connection was lost; nothing here
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
-import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -18,32 +16,34 @@ from nats.errors import NoRespondersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
-from medley.contracts.offsets import Offset
-from medley.contracts.shapes import Heartbeat, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from medley.contracts.shapes import (
+    DropReply,
+    DropRequest,
+    Heartbeat,
+    OpenReply,
+    OpenRequest,
+    ShapeDefinition,
+    ShapeRecord,
+)
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from services.api.settings import ApiSettings
 from services.api.shape.bodies import Bodies
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Tail
 
-log = structlog.get_logger()
-
 _BEAT_VALID = 3.0  # seconds without a heartbeat after which sync counts as gone
 _RETRY_OPEN = 0.25
 _ASK_SECONDS = 2.0
-_RETRY_FEED = 0.25
 _LEFT = 10_000  # handles remembered as gone
 _BODY_BYTES = 32 * 1024 * 1024
 _PLACES = 100_000
-
-Connect = Callable[[Callable[[], None]], Awaitable[Client]]
-"""Connects to NATS; the argument is called when the connection breaks."""
 
 
 class Feed:
     """One connection's view of the bus."""
 
-    def __init__(self, client: Client, tail_bytes: int, open_seconds: float) -> None:
+    def __init__(self, client: Client, settings: ApiSettings) -> None:
         self.client = client
         self.store = Store(client)
         self.position = 0
@@ -53,15 +53,13 @@ class Feed:
         self._tails: dict[str, Tail] = {}
         self._held: deque[Tail] = deque()
         self._held_bytes = 0
-        self._tail_bytes = tail_bytes
-        self._open_seconds = open_seconds
+        self._settings = settings
         self._left: OrderedDict[str, None] = OrderedDict()
-        self.bodies: Bodies[tuple[bytes, Offset, bool]] = Bodies(_BODY_BYTES)
-        """Bodies of logs: (body, offset reached, whether that is the log's end)."""
-        self.chunks: Bodies[tuple[bytes, int]] = Bodies(_BODY_BYTES)
-        """Chunks of snapshots: (body, last part)."""
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self.bodies: Bodies[Any] = Bodies(_BODY_BYTES)
+        """Chunks, and the events of chunks, by handle and offset."""
         self.places: Bodies[int] = Bodies(_PLACES)
-        """Where to read on in the stream: after an offset of a log, or for a part of a snapshot."""
+        """Where to read on in the stream: after an offset of a log, or for a chunk of a snapshot."""
         self._changed = asyncio.Event()
         self._beat = 0.0
         self._beat_state = "waiting"
@@ -81,6 +79,7 @@ class Feed:
     async def subscribe(self) -> None:
         js = self.client.jetstream()
         await self.client.subscribe(subjects.SYNC_HEARTBEAT, cb=self._on_beat)
+        await self.client.subscribe(subjects.SYNC_SHAPES_DROP, cb=self._on_drop)
         await js.subscribe(
             subjects.SHAPE_LOG_ANY,
             stream=streams.SHAPES.name,
@@ -115,8 +114,9 @@ class Feed:
         """Find the shape or have it made. Waits for a sync that is starting. Raises Transient."""
         if (record := self.known(definition)) is not None:
             return OpenReply(record=record)
-        request = OpenRequest(definition=definition).model_dump_json().encode()
-        deadline = time.monotonic() + self._open_seconds
+        asked = OpenRequest(definition=definition, chunk_bytes=self._settings.shape_chunk_bytes)
+        request = asked.model_dump_json().encode()
+        deadline = time.monotonic() + self._settings.open_seconds
         while True:
             # Asked again and again: the sync that took the request may be gone, and another one there.
             try:
@@ -133,6 +133,20 @@ class Feed:
             if reply.record is not None:
                 self._enter(reply.record)
             return reply
+
+    async def drop(self, handle: str) -> None:
+        """Delete the shape; when it returns, the handle is not known here any more. Raises Transient."""
+        request = DropRequest(handle=handle).model_dump_json().encode()
+        try:
+            answer = await self.client.request(subjects.SYNC_SHAPES_DROP, request, timeout=_ASK_SECONDS)
+        except NoRespondersError as error:
+            raise Transient("no sync is running; try again") from error
+        DropReply.model_validate_json(answer.data)
+        self._leave(handle)
+
+    def was_deleted(self, handle: str) -> bool:
+        """Whether somebody asked for its deletion, here or at another replica."""
+        return handle in self._deleted
 
     async def ready(self, handle: str, within: float) -> ShapeRecord | None:
         """Wait until the snapshot is whole; None when the shape is gone. Raises Transient after `within` seconds."""
@@ -155,7 +169,7 @@ class Feed:
             tail.load(await self.store.last_piece(handle))
         if not tail.loaded:
             try:
-                async with asyncio.timeout(self._open_seconds):
+                async with asyncio.timeout(self._settings.open_seconds):
                     while not tail.loaded:
                         await asyncio.shield(tail.changed())
             except TimeoutError:
@@ -172,9 +186,7 @@ class Feed:
             self._changed.set()
 
     def _leave(self, handle: str) -> None:
-        self._left[handle] = None
-        if len(self._left) > _LEFT:
-            self._left.popitem(last=False)
+        _remember(self._left, handle)
         record = self._records.pop(handle, None)
         if record is not None and self._handles.get(record.definition) == handle:
             del self._handles[record.definition]
@@ -185,6 +197,10 @@ class Feed:
     async def _on_beat(self, message: Msg) -> None:
         beat = Heartbeat.model_validate_json(message.data)
         self._beat, self._beat_state = time.monotonic(), beat.state
+
+    async def _on_drop(self, message: Msg) -> None:
+        """The request goes to sync; everybody hears it."""
+        _remember(self._deleted, DropRequest.model_validate_json(message.data).handle)
 
     async def _on_message(self, message: Msg) -> None:
         if message.subject == subjects.SHAPE_POSITION:
@@ -197,55 +213,11 @@ class Feed:
         if grown := tail.append(piece(message, message.metadata.sequence.stream)):
             self._held.append(tail)
             self._held_bytes += grown
-        while self._held_bytes > self._tail_bytes and self._held:
+        while self._held_bytes > self._settings.tail_bytes and self._held:
             self._held_bytes -= self._held.popleft().forget_oldest()
 
 
-class Feeds:
-    """Keeps one Feed alive: a new one, rebuilt from the streams, each time the connection breaks."""
-
-    def __init__(self) -> None:
-        self.current: Feed | None = None
-        self._there = asyncio.Event()
-
-    async def get(self, within: float) -> Feed:
-        """The feed, as soon as there is one. Raises Transient after `within` seconds."""
-        try:
-            async with asyncio.timeout(within):
-                while self.current is None:
-                    await self._there.wait()
-        except TimeoutError:
-            raise Transient("the bus is not connected") from None
-        return self.current
-
-    def _use(self, feed: Feed) -> None:
-        self.current = feed
-        self._there.set()
-
-    @asynccontextmanager
-    async def _connected(self, client: Client, tail_bytes: int, open_seconds: float) -> AsyncIterator[Feed]:
-        feed = Feed(client, tail_bytes, open_seconds)
-        await feed.subscribe()
-        try:
-            yield feed
-        finally:
-            self.current = None
-            self._there.clear()
-            feed.close()
-
-    async def run(self, connect: Connect, tail_bytes: int, open_seconds: float) -> None:
-        while True:
-            lost = asyncio.Event()
-            client: Client | None = None
-            try:
-                client = await connect(lost.set)
-                async with self._connected(client, tail_bytes, open_seconds) as feed, asyncio.TaskGroup() as group:
-                    following = group.create_task(feed.run(partial(self._use, feed)))
-                    await lost.wait()
-                    following.cancel()
-            except Exception as error:  # whatever it was, all is learnt anew
-                log.warning("feed broken", error=repr(error))
-                await asyncio.sleep(_RETRY_FEED)
-            finally:
-                if client is not None:
-                    await bus.close(client)
+def _remember(handles: OrderedDict[str, None], handle: str) -> None:
+    handles[handle] = None
+    if len(handles) > _LEFT:
+        handles.popitem(last=False)

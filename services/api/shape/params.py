@@ -1,83 +1,98 @@
-"""From a query string to what is asked for, or to the protocol's refusals (sections 1.1 and 1.8). Pure."""
+"""From a query string, and a body, to what is asked for, or to the protocol's refusals (sections 1.1 and 1.8). Pure."""
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 from medley.contracts.offsets import BEFORE_ALL, Offset
 from medley.contracts.shapes import ShapeDefinition
+from services.api.shape.asked import Asked, AskedToDelete, SubsetAsked
+from services.api.shape.identifiers import column_list, storable, table_name
 
-Errors = dict[str, list[str]]
+Errors = dict[str, list[str] | dict[str, list[str]]]
+"""What is wrong, by parameter; of a subset's, by parameter below `subset`."""
 
-_MAX_WHERE = 65_536
+MOST_TEXT = 65_536
+_MOST_INTEGER = 2**63 - 1
+_MOST_PARAMS = 65_535
 _PARAM = re.compile(r"params\[([^\]]*)\]")
-_UNQUOTED = re.compile(r"[^\W\d][\w$]*")
-_NOT_YET = ("live_sse", "experimental_live_sse")
+_SUBSET = "subset__"
+_NOT_STORABLE = "must be text that Postgres can hold: no NUL, no lone surrogates"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A valid request. `offset` None stands for `now`."""
+class Given:
+    """The parameters as they came: by name, `params[n]` by n, and the subset's without their prefix."""
 
-    definition: ShapeDefinition
-    offset: Offset | None
-    offset_text: str
-    handle: str | None
-    live: bool
-    cursor: int | None
+    named: dict[str, str] = field(default_factory=dict)
+    numbered: dict[str, str] = field(default_factory=dict)
+    subset: dict[str, str] | None = None
 
 
-def parse(query: str) -> Asked | Errors:
-    """Either what is asked for, or what is wrong, by parameter."""
-    given: dict[str, str] = {}
+def given(query: str) -> Given:
+    """Of a parameter that is there twice, the last one counts."""
+    named: dict[str, str] = {}
     numbered: dict[str, str] = {}
+    subset: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
         if match := _PARAM.fullmatch(name):
             numbered[match.group(1)] = value
+        elif name.startswith(_SUBSET):
+            subset[name.removeprefix(_SUBSET)] = value
         else:
-            given[name] = value
-    errors: Errors = {}
-    definition = _definition(given, numbered, errors)
-    offset = _offset(given, errors)
-    live = _flag(given, "live")
+            named[name] = value
+    return Given(named, numbered, subset or None)
+
+
+def parse(asked: Given) -> Asked | Errors:
+    """Either what is to be read, or what is wrong, by parameter."""
+    named, errors = asked.named, Errors()
+    queryable = _columns(named, "queryable_columns", errors)
+    definition = _definition(asked, queryable, errors)
+    subset = _subset(asked.subset, queryable, errors) if asked.subset is not None else None
+    offset = _offset(named, errors)
+    live, sse = _flag(named, "live"), _flag(named, "live_sse") or _flag(named, "experimental_live_sse")
     started = offset is not None and offset != BEFORE_ALL
-    handle = given.get("handle") if started else None
+    handle = named.get("handle") if started else None
     if started and not handle:
-        errors.setdefault("handle", []).append("can't be blank when offset != -1")
+        errors["handle"] = ["can't be blank when offset != -1"]
     if live and not started and "offset" not in errors:
-        errors.setdefault("live", []).append(f"can't be true when offset == {given.get('offset')}")
-    for name in _NOT_YET:
-        if _flag(given, name):
-            errors["live_sse"] = [
-                "is not supported by this version" if live else "can't be true unless live is also true"
-            ]
-    if any(name.startswith("subset__") for name in given):
-        errors["subset"] = ["is not supported by this version"]
+        errors["live"] = [f"can't be true when offset == {named.get('offset')}"]
+    if sse and not live:
+        errors["live_sse"] = ["can't be true unless live is also true"]
     if errors or definition is None:
         return errors
-    return Asked(definition, offset, given["offset"], handle, live, _integer(given.get("cursor")))
+    return Asked(definition, offset, named["offset"], handle, live, sse, _cursor(named.get("cursor")), subset)
 
 
-def _storable(text: str) -> bool:
-    """Whether Postgres can hold the text: valid UTF-8 without NUL."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
+def parse_deletion(asked: Given) -> AskedToDelete | Errors:
+    """What is to be deleted: a definition, a handle, or a definition that must have that handle."""
+    errors = Errors()
+    handle = asked.named.get("handle") or None
+    if handle is not None and not asked.named.get("table"):
+        return AskedToDelete(None, handle)
+    definition = _definition(asked, _columns(asked.named, "queryable_columns", errors), errors)
+    return errors if errors else AskedToDelete(definition, handle)
 
 
-def _flag(given: Mapping[str, str], name: str) -> bool:
-    return name in given and given[name] != "false"
+def is_initial(asked: Given) -> bool:
+    """Whether the request starts anew, as far as can be said before it is judged."""
+    return asked.named.get("offset") in ("-1", "now") or not asked.named.get("handle")
 
 
-def _integer(text: str | None) -> int | None:
+def _flag(named: Mapping[str, str], name: str) -> bool:
+    return name in named and named[name] != "false"
+
+
+def _cursor(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _offset(given: Mapping[str, str], errors: Errors) -> Offset | None:
-    text = given.get("offset", "")
+def _offset(named: Mapping[str, str], errors: Errors) -> Offset | None:
+    text = named.get("offset", "")
     if not text:
         errors["offset"] = ["can't be blank"]
     elif text != "now":
@@ -88,17 +103,18 @@ def _offset(given: Mapping[str, str], errors: Errors) -> Offset | None:
     return None
 
 
-def _definition(given: Mapping[str, str], numbered: dict[str, str], errors: Errors) -> ShapeDefinition | None:
-    table = _table(given.get("table", ""), errors)
-    where = given.get("where") or None
-    if where is not None and len(where.encode(errors="replace")) > _MAX_WHERE:
-        errors["where"] = [f"is longer than {_MAX_WHERE} bytes"]
-    if where is not None and not _storable(where):
-        errors["where"] = ["must be text that Postgres can hold: no NUL, no lone surrogates"]
-    params = _params(given.get("params"), numbered, errors)
-    columns = _columns(given.get("columns"), errors)
-    replica = _choice(given, "replica", ("default", "full"), errors)
-    log = _choice(given, "log", ("full", "changes_only"), errors)
+def _definition(asked: Given, queryable: tuple[str, ...] | None, errors: Errors) -> ShapeDefinition | None:
+    named = asked.named
+    table = _table(named, errors)
+    where = _text(named.get("where") or None, "where", errors)
+    params = _params(named.get("params"), asked.numbered, "params", errors)
+    columns = _columns(named, "columns", errors)
+    if columns is None:
+        columns = queryable
+    elif queryable is not None and (hidden := [name for name in columns if name not in queryable]):
+        errors["columns"] = [f"The following columns are not among queryable_columns: {', '.join(hidden)}"]
+    replica = _choice(named, "replica", ("default", "full"), errors)
+    log = _choice(named, "log", ("full", "changes_only"), errors)
     if table is None or errors:
         return None
     return ShapeDefinition(
@@ -112,84 +128,105 @@ def _definition(given: Mapping[str, str], numbered: dict[str, str], errors: Erro
     )
 
 
-def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...], errors: Errors) -> str:
-    value = given.get(name) or choices[0]
+def _subset(found: Mapping[str, str], queryable: tuple[str, ...] | None, errors: Errors) -> SubsetAsked | None:
+    wrong: dict[str, list[str]] = {}
+    asked = SubsetAsked(
+        where=_text(found.get("where") or None, "where", wrong),
+        params=_params(found.get("params"), {}, "params", wrong),
+        limit=_count(found.get("limit"), "limit", 1, wrong),
+        offset=_count(found.get("offset"), "offset", 0, wrong),
+        order_by=_text(found.get("order_by") or None, "order_by", wrong),
+        queryable=queryable,
+    )
+    if asked.order_by is None and (asked.limit is not None or asked.offset is not None):
+        wrong["order_by"] = ["order_by is required when limit or offset is present"]
+    if wrong:
+        errors["subset"] = {**wrong}
+    return None if wrong else asked
+
+
+def _count(text: str | None, name: str, least: int, errors: MutableMapping[str, Any]) -> int | None:
+    if text is None or text == "":
+        return None
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not least <= number <= _MOST_INTEGER:
+        errors[name] = [f"must be an integer, {least} or more"]
+    return number
+
+
+def _text(text: str | None, name: str, errors: MutableMapping[str, Any]) -> str | None:
+    """A text for Postgres. Lone surrogates count as replaced, for the length only: they are refused."""
+    if text is not None and len(text.encode(errors="replace")) > MOST_TEXT:
+        errors[name] = [f"is longer than {MOST_TEXT} bytes"]
+    elif text is not None and not storable(text):
+        errors[name] = [_NOT_STORABLE]
+    return text
+
+
+def _choice(named: Mapping[str, str], name: str, choices: tuple[str, ...], errors: Errors) -> str:
+    value = named.get(name) or choices[0]
     if value not in choices:
         errors[name] = [f"is invalid: use one of {', '.join(choices)}"]
     return value
 
 
-def _params(text: str | None, numbered: dict[str, str], errors: Errors) -> tuple[str, ...]:
+def _params(text: str | None, numbered: dict[str, str], name: str, errors: MutableMapping[str, Any]) -> tuple[str, ...]:
+    """The values of `$1`, `$2`, …: from `params[n]=`, or from JSON, an object by number or an array."""
     if text:
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            parsed = None
-        if isinstance(parsed, list):
-            parsed = {str(number): value for number, value in enumerate(parsed, 1)}
-        if not isinstance(parsed, dict) or not all(
-            isinstance(v, str | int | float) and not isinstance(v, bool) for v in parsed.values()
-        ):
-            errors["params"] = ["must be a JSON object, or params[1]=…"]
+        parsed = _json_params(text)
+        if parsed is None:
+            errors[name] = ["must be a JSON object of values by number, or params[1]=…"]
             return ()
-        numbered = {**{str(key): str(value) for key, value in parsed.items()}, **numbered}
-    if any(not _storable(value) for value in numbered.values()):
-        errors["params"] = ["must be text that Postgres can hold: no NUL, no lone surrogates"]
+        numbered = {**parsed, **numbered}
+    if len(numbered) > _MOST_PARAMS:
+        errors[name] = [f"are more than {_MOST_PARAMS}"]
+        return ()
+    if any(not storable(value) for value in numbered.values()):
+        errors[name] = [_NOT_STORABLE]
         return ()
     wanted = [str(number) for number in range(1, len(numbered) + 1)]
     if any(key not in numbered for key in wanted):
-        errors["params"] = ["Parameters must be numbered sequentially, starting from 1"]
+        errors[name] = ["Parameters must be numbered sequentially, starting from 1"]
         return ()
     return tuple(numbered[key] for key in wanted)
 
 
-def identifier(text: str) -> str | None:
-    """The name that Postgres would read: folded to lower case unless quoted; None when it is no identifier."""
-    if text.startswith('"'):
-        name = text[1:-1].replace('""', '"')
-        fine = len(text) > 2 and text.endswith('"') and '"' not in text[1:-1].replace('""', "")
-    else:
-        name = text.lower()
-        fine = _UNQUOTED.fullmatch(text) is not None
-    return name if fine and "\0" not in name and len(name.encode()) <= 63 else None
+def _json_params(text: str) -> dict[str, str] | None:
+    try:
+        parsed = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(parsed, list):
+        parsed = {str(number): value for number, value in enumerate(parsed, 1)}
+    if not isinstance(parsed, dict):
+        return None
+    values = {key: _scalar(value) for key, value in parsed.items()}
+    return None if None in values.values() else {key: str(value) for key, value in values.items()}
 
 
-def _table(text: str, errors: Errors) -> tuple[str, str] | None:
+def _scalar(value: object) -> str | None:
+    """A value as the text that Postgres is given; None when it is no single value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _table(named: Mapping[str, str], errors: Errors) -> tuple[str, str] | None:
+    text = named.get("table", "")
+    found = table_name(text) if text else None
     if not text:
         errors["table"] = ["can't be blank"]
+    elif found is None:
+        errors["table"] = [
+            'Invalid unquoted identifier contains special characters. If it is meant, quote it: "schema"."Table name"'
+        ]
+    return found
+
+
+def _columns(named: Mapping[str, str], name: str, errors: Errors) -> tuple[str, ...] | None:
+    if name not in named:
         return None
-    names = [identifier(part) for part in _split(text, ".")]
-    match names:
-        case [str(table)]:
-            return "public", table
-        case [str(schema), str(table)]:
-            return schema, table
-        case _:
-            errors["table"] = [
-                "Invalid unquoted identifier contains special characters. If it is meant, quote it: "
-                '"schema"."Table name"'
-            ]
-            return None
-
-
-def _columns(text: str | None, errors: Errors) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    names = [identifier(part.strip()) for part in _split(text, ",")]
-    if not names or None in names:
-        errors["columns"] = ["Invalid column: must be a list of identifiers, each quoted where it has capitals"]
-        return None
-    return tuple(name for name in names if name is not None)
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Split at separators that stand outside double quotes."""
-    parts, start, quoted = [], 0, False
-    for place, character in enumerate(text):
-        if character == '"':
-            quoted = not quoted
-        elif character == separator and not quoted:
-            parts.append(text[start:place])
-            start = place + 1
-    parts.append(text[start:])
-    return parts
+    columns = column_list(named[name])
+    if columns is None:
+        errors[name] = ["Invalid column: must be a list of identifiers, each quoted where it has capitals"]
+    return columns

@@ -1,43 +1,61 @@
-"""Answer a valid request: which shape, which of the protocol's four reads, and its body (sections 1.2 and 1.3)."""
+"""Answer a valid read: which shape, which of the protocol's reads, and its headers (sections 1.2 to 1.4)."""
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
-import orjson
-
-from medley.contracts.offsets import BEFORE_ALL, SNAPSHOT_END, Offset
+from medley.contracts.offsets import SNAPSHOT_END, Offset
 from medley.contracts.shapes import ShapeRecord
 from services.api.settings import ApiSettings
+from services.api.shape import events
+from services.api.shape.asked import Asked, SubsetAsked
+from services.api.shape.caller import Caller
+from services.api.shape.contents import Chunk, Contents, Gone
 from services.api.shape.feed import Feed
-from services.api.shape.params import Asked
 from services.api.shape.response import (
     Headers,
     Response,
+    Streamed,
     cursor,
     etag,
     matches,
     must_refetch,
     refused,
     unavailable,
-    up_to_date,
 )
-from services.api.shape.store import Piece
 from services.api.shape.tail import Tail
+
+Answer = Response | Streamed
 
 _INITIAL_CACHE = b"public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746"
 _LIVE_CACHE = b"public, max-age=5, stale-while-revalidate=5"
 _OUT_OF_BOUNDS = {"offset": ["out of bounds for this shape"]}
+_WHOLE = 2**62  # an operation that is after every one of its transaction
+
+
+class Subsets(Protocol):
+    """Asks Postgres for the rows of a shape as they are now."""
+
+    async def answer(self, record: ShapeRecord, asked: SubsetAsked) -> Answer:
+        """Status, body and type of content. Raises Gone when the table is not the record's any more."""
+
+
+class _OutOfBounds(Exception):
+    """The offset lies beyond all that was written."""
 
 
 class Reading:
-    """Reads for one feed."""
+    """Reads for one feed, for one caller."""
 
-    def __init__(self, feed: Feed, settings: ApiSettings) -> None:
+    def __init__(self, feed: Feed, settings: ApiSettings, subsets: Subsets | None, caller: Caller) -> None:
         self._feed = feed
         self._settings = settings
+        self._subsets = subsets
+        self._caller = caller
+        self._contents = Contents(feed, settings.shape_chunk_bytes)
 
-    async def answer(self, asked: Asked, if_none_match: str | None) -> Response:
+    async def answer(self, asked: Asked, if_none_match: str | None) -> Answer:
         record = None
         if asked.handle is not None:
             record = self._feed.record(asked.handle)
@@ -53,151 +71,110 @@ class Reading:
             if asked.handle is not None and asked.handle != record.handle:
                 return must_refetch(record.handle)
         try:
-            return await self._serve(asked, record, if_none_match)
-        except _Gone:
-            return await self._moved(asked)
+            if asked.subset is not None:
+                return await self._subset(asked, asked.subset, record)
+            if asked.sse:
+                return await self._stream(asked, record)
+            return self._conditional(await self._page(asked, record), if_none_match)
+        except _OutOfBounds:
+            return refused(_OUT_OF_BOUNDS)
+        except Gone:
+            return await self._moved(asked, record.handle)
 
-    async def _moved(self, asked: Asked) -> Response:
-        """The shape went away while it was being read: lead the client to the new one."""
+    async def _moved(self, asked: Asked, handle: str) -> Response:
+        """The shape went away while it was being read: lead the client to the new one, unless it was deleted."""
+        if self._feed.was_deleted(handle):
+            return must_refetch(None)
         reply = await self._feed.open(asked.definition)
         return must_refetch(reply.record.handle if reply.record else None)
 
-    async def _serve(self, asked: Asked, record: ShapeRecord, if_none_match: str | None) -> Response:
+    async def _page(self, asked: Asked, record: ShapeRecord) -> Response:
+        """One chunk: of the snapshot, or of the log, which a live request waits for."""
+        chunk = None
         if asked.offset is not None and asked.offset < SNAPSHOT_END:
-            ready = await self._feed.ready(record.handle, self._settings.open_seconds)
-            if ready is None:
-                raise _Gone
-            found = await self._snapshot(asked, record)
-            if found is not None:
-                return self._conditional(found, if_none_match)
-        tail = await self._feed.tail(record.handle)
-        offset = tail.end if asked.offset is None else max(asked.offset, SNAPSHOT_END)
-        if offset > tail.end and offset.tx > max(self._feed.position, tail.end.tx):
-            try:
-                async with asyncio.timeout(self._settings.long_poll_seconds / 2):
-                    await self._arrival(tail, offset)
-            except TimeoutError:
-                return refused(_OUT_OF_BOUNDS)
-        if asked.live and tail.end <= offset:
-            await self._wait(tail)
-        if tail.gone:
-            raise _Gone
-        return self._conditional(await self._log(asked, record, tail, offset), if_none_match)
+            await self._ready(record)
+            chunk = await self._contents.snapshot(record, asked.offset)
+        if chunk is None:
+            tail = await self._feed.tail(record.handle)
+            offset = tail.end if asked.offset is None else max(asked.offset, SNAPSHOT_END)
+            await self._reachable(tail, offset)
+            if asked.live and tail.end <= offset and not self._feed.closing:
+                await self._caller.wait(tail, self._settings.long_poll_seconds)
+            if tail.gone:
+                raise Gone
+            chunk = await self._contents.log(record, tail, offset)
+        return Response(200, chunk.body, self._headers(asked, record, chunk))
 
-    async def _arrival(self, tail: Tail, offset: Offset) -> None:
-        """An offset beyond the log's end: another replica may know more. Raises TimeoutError."""
-        while tail.end < offset and not tail.gone and offset.tx > self._feed.position:
-            await asyncio.wait([tail.changed()], timeout=0.1)
+    async def _ready(self, record: ShapeRecord) -> None:
+        """Wait until the snapshot is whole. Raises Gone, and Transient when it takes too long."""
+        if await self._feed.ready(record.handle, self._settings.open_seconds) is None:
+            raise Gone
 
-    async def _wait(self, tail: Tail) -> None:
-        """Hold until the log grows or the poll is over; many wait on one future."""
-        if self._feed.closing:
+    async def _reachable(self, tail: Tail, offset: Offset) -> None:
+        """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds."""
+        if offset <= tail.end or offset.tx <= max(self._feed.position, tail.end.tx):
             return
-        await asyncio.wait([tail.changed()], timeout=self._settings.long_poll_seconds)
+        try:
+            async with asyncio.timeout(self._settings.long_poll_seconds / 2):
+                while tail.end < offset and not tail.gone and offset.tx > self._feed.position:
+                    await self._caller.wait(tail, 0.1)
+        except TimeoutError:
+            raise _OutOfBounds from None
 
-    async def _snapshot(self, asked: Asked, record: ShapeRecord) -> Response | None:
-        """The chunk of the snapshot after the offset; None when all of it has been read."""
-        offset = asked.offset or BEFORE_ALL
-        first = 0 if offset == BEFORE_ALL else offset.op + 1
-        kept = self._feed.chunks.get(record.handle, first)
-        if kept is None:
-            kept = await self._chunk(record, first)
-            self._feed.chunks.keep(kept, len(kept[0]), record.handle, first)
-        if kept is _NOTHING:
-            return None
-        body, last = kept
-        tag = etag(record.handle, asked.offset_text, Offset(0, last), has_data=True)
-        cache = _INITIAL_CACHE if offset == BEFORE_ALL else self._cache()
-        headers = [*self._headers(record, Offset(0, last), tag, has_data=True), (b"cache-control", cache)]
-        return Response(200, body, [*headers, self._schema(record)])
+    async def _stream(self, asked: Asked, record: ShapeRecord) -> Streamed:
+        """Server-sent events from the offset on (section 1.6)."""
+        offset = asked.offset or SNAPSHOT_END
+        tail = await self._feed.tail(record.handle)
+        if offset < SNAPSHOT_END:
+            await self._ready(record)
+        elif offset.tx > 0 and offset.op == 0:
+            # The client made it of an up-to-date message, `<LSN>_0`: it has all of that transaction.
+            offset = Offset(offset.tx, _WHOLE)
+        await self._reachable(tail, offset)
+        following = events.Following(self._feed, self._contents, record, tail, self._caller)
+        age = max(1, int(self._settings.sse_seconds) - 1)
+        headers = [
+            *_identity(record, asked.offset_text),
+            (b"electric-has-data", b"true" if tail.end > offset else b"false"),
+            self._cursor(asked),
+            (b"cache-control", f"public, max-age={age}".encode()),
+            (b"content-type", b"text/event-stream"),
+        ]
+        return Streamed(200, following.events(offset, self._settings.sse_seconds), headers)
 
-    async def _chunk(self, record: ShapeRecord, first: int) -> tuple[bytes, int]:
-        """Whole parts from number `first` until the chunk is large enough: (body, last part's number)."""
-        payloads: list[bytes] = []
-        size, number, sequence = 0, first - 1, self._feed.places.get(record.handle, first) or 1
-        while size < self._settings.shape_chunk_bytes:
-            parts = await self._feed.store.parts(record.handle, sequence, self._settings.shape_chunk_bytes - size)
-            if not parts:
-                if first == 0 or self._feed.record(record.handle) is None:
-                    raise _Gone
-                break
-            for part in parts:
-                sequence = part.sequence + 1
-                self._feed.places.keep(sequence, 1, record.handle, part.number + 1)
-                if part.number < first:
-                    continue
-                payloads.append(part.payload[1:-1])
-                size += len(part.payload)
-                number = part.number
-                if part.final or size >= self._settings.shape_chunk_bytes:
-                    return b"[" + b",".join(payloads) + b"]", number
-        return (b"[" + b",".join(payloads) + b"]", number) if payloads else _NOTHING
+    async def _subset(self, asked: Asked, subset: SubsetAsked, record: ShapeRecord) -> Answer:
+        """Rows as they are now (section 1.7). Every change that they lack comes after the offset that is named."""
+        if self._subsets is None:
+            return unavailable("the database is not connected")
+        offset_text = asked.offset_text
+        if asked.handle is None:
+            offset_text = str((await self._feed.tail(record.handle)).end)
+        answer = await self._subsets.answer(record, subset)
+        headers = [*_identity(record, offset_text), _schema(record), (b"electric-snapshot", b"true")]
+        if not isinstance(answer, Streamed):
+            return answer
+        headers.append((b"cache-control", b"no-cache"))
+        return Streamed(answer.status, _held(answer.body, self._caller), [*answer.headers, *headers])
 
-    async def _log(self, asked: Asked, record: ShapeRecord, tail: Tail, offset: Offset) -> Response:
-        end, position = tail.end, self._feed.position
-        kept = self._feed.bodies.get(record.handle, offset, end) if end > offset else None
-        if kept is None:
-            pieces = await self._pieces(record, tail, offset, end)
-            kept = _join(pieces, offset, end, position)
-            if pieces:
-                self._feed.bodies.keep(kept, len(kept[0]), record.handle, offset, end)
-        body, reached, at_end = kept
-        has_data = reached > offset
-        tag = etag(record.handle, asked.offset_text, reached, has_data)
-        headers = self._headers(record, reached, tag, has_data=has_data)
-        if at_end:
+    def _headers(self, asked: Asked, record: ShapeRecord, chunk: Chunk) -> Headers:
+        headers = [
+            *_identity(record, str(chunk.reached)),
+            (b"electric-has-data", b"true" if chunk.has_data else b"false"),
+            (b"etag", etag(record.handle, asked.offset_text, chunk.reached, chunk.has_data).encode()),
+        ]
+        if chunk.at_end:
             headers.append((b"electric-up-to-date", b""))
         if asked.live:
-            step = cursor(asked.cursor, self._settings.long_poll_seconds)
-            headers += [(b"electric-cursor", str(step).encode()), (b"cache-control", _LIVE_CACHE)]
-        else:
-            headers += [(b"cache-control", self._cache()), self._schema(record)]
-        return Response(200, body, headers)
+            return [*headers, self._cursor(asked), (b"cache-control", _LIVE_CACHE)]
+        cache = _INITIAL_CACHE if asked.offset_text == "-1" else self._cache()
+        return [*headers, (b"cache-control", cache), _schema(record)]
 
-    async def _pieces(self, record: ShapeRecord, tail: Tail, offset: Offset, end: Offset) -> list[Piece]:
-        """The visible pieces after the offset, up to the chunk's size. Raises _Gone when they are purged."""
-        if offset >= end:
-            return []
-        pieces = tail.since(offset)
-        if pieces is None:
-            pieces = await self._stored(record, offset, end, tail.end_sequence)
-            if not pieces or pieces[0].after > offset:
-                raise _Gone
-        return list(_limited(pieces, self._settings.shape_chunk_bytes))
-
-    async def _stored(self, record: ShapeRecord, offset: Offset, end: Offset, end_sequence: int) -> list[Piece]:
-        store = self._feed.store
-        sequence = self._feed.places.get(record.handle, offset)
-        sequence = sequence or await store.find(record.handle, offset, end_sequence)
-        pieces: list[Piece] = []
-        size = 0
-        while size < self._settings.shape_chunk_bytes:
-            batch = await store.pieces(record.handle, sequence, self._settings.shape_chunk_bytes - size)
-            fresh = [piece for piece in batch if offset < piece.offset <= end]
-            pieces += fresh
-            size += sum(len(piece.payload) for piece in fresh)
-            if not batch or batch[-1].offset >= end:
-                break
-            sequence = batch[-1].sequence + 1
-        if pieces:
-            self._feed.places.keep(pieces[-1].sequence + 1, 1, record.handle, pieces[-1].offset)
-        return pieces
+    def _cursor(self, asked: Asked) -> tuple[bytes, bytes]:
+        return b"electric-cursor", str(cursor(asked.cursor, self._settings.long_poll_seconds)).encode()
 
     def _cache(self) -> bytes:
         settings = self._settings
         return f"public, max-age={settings.cache_max_age}, stale-while-revalidate={settings.cache_stale_age}".encode()
-
-    def _headers(self, record: ShapeRecord, offset: Offset, tag: str, *, has_data: bool) -> Headers:
-        return [
-            (b"electric-handle", record.handle.encode()),
-            (b"electric-offset", str(offset).encode()),
-            (b"electric-has-data", b"true" if has_data else b"false"),
-            (b"etag", tag.encode()),
-        ]
-
-    def _schema(self, record: ShapeRecord) -> tuple[bytes, bytes]:
-        """ASCII, for headers are: other characters of column names are escaped."""
-        return b"electric-schema", json.dumps(record.protocol_schema, separators=(",", ":")).encode()
 
     def _conditional(self, response: Response, if_none_match: str | None) -> Response:
         found = dict(response.headers)
@@ -206,42 +183,18 @@ class Reading:
         return response
 
 
-class _Gone(Exception):
-    """The shape is no longer there, or no longer reaches back to the offset."""
+def _identity(record: ShapeRecord, offset: str) -> Headers:
+    return [(b"electric-handle", record.handle.encode()), (b"electric-offset", offset.encode())]
 
 
-_NOTHING: tuple[bytes, int] = (b"", -1)
+def _schema(record: ShapeRecord) -> tuple[bytes, bytes]:
+    """ASCII, for headers are: other characters of column names are escaped."""
+    return b"electric-schema", json.dumps(record.protocol_schema, separators=(",", ":")).encode()
 
 
-def _limited(pieces: Iterable[Piece], limit: int) -> Iterable[Piece]:
-    """Up to and with the piece that makes the chunk `limit` bytes."""
-    size = 0
-    for piece in pieces:
-        yield piece
-        size += len(piece.payload)
-        if size >= limit:
+async def _held(body: AsyncGenerator[bytes], caller: Caller) -> AsyncGenerator[bytes]:
+    """The body, for as long as the caller is there."""
+    async for piece in body:
+        if caller.has_left:
             return
-
-
-def _join(pieces: list[Piece], offset: Offset, end: Offset, position: int) -> tuple[bytes, Offset, bool]:
-    """(body, offset reached, whether that is the log's end). Pieces are copied, except one that the offset splits."""
-    reached = pieces[-1].offset if pieces else max(offset, SNAPSHOT_END)
-    at_end = reached >= end
-    payloads = [piece.payload[1:-1] for piece in pieces]
-    if pieces and pieces[0].after < offset:
-        payloads[0] = _after(pieces[0].payload, offset)
-    if at_end:
-        # With data: the shape's own last transaction. Without: all that sync has seen (protocol section 1.5).
-        lsn = reached.tx if pieces else max(position, reached.tx)
-        payloads.append(up_to_date(lsn))
-    return b"[" + b",".join(payload for payload in payloads if payload) + b"]", reached, at_end
-
-
-def _after(payload: bytes, offset: Offset) -> bytes:
-    """The entries of one piece that lie after an offset inside it."""
-    entries = [
-        entry
-        for entry in orjson.loads(payload)
-        if Offset(int(entry["headers"]["lsn"]), entry["headers"]["op_position"]) > offset
-    ]
-    return orjson.dumps(entries)[1:-1]
+        yield piece

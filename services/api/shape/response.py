@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -38,12 +38,14 @@ class Streamed:
     a part for the whole."""
 
     status: int
-    body: AsyncIterator[bytes]
+    body: AsyncGenerator[bytes]
     headers: Headers = field(default_factory=list)
 
 
-def cors(origin: bytes | None) -> Headers:
+def cors(origin: bytes | None, *, secret: bool = False) -> Headers:
+    """Of every response. `secret`: whether one is needed; then a shared cache must tell who has it from who has not."""
     return [
+        (b"vary", b"origin, authorization" if secret else b"origin"),
         (b"access-control-allow-origin", origin or b"*"),
         (b"access-control-allow-methods", METHODS.encode()),
         (b"access-control-expose-headers", EXPOSED.encode()),
@@ -51,7 +53,7 @@ def cors(origin: bytes | None) -> Headers:
     ]
 
 
-def refused(errors: dict[str, list[str]]) -> Response:
+def refused(errors: Mapping[str, object]) -> Response:
     body = orjson.dumps({"message": "Invalid request", "errors": errors})
     return Response(400, body, NO_STORE)
 
@@ -63,6 +65,14 @@ def message(status: int, text: str, extra: Headers | None = None) -> Response:
 def unavailable(reason: str, retry_after: int = 1) -> Response:
     extra = [(b"retry-after", str(retry_after).encode()), (b"electric-internal-known-error", b"true")]
     return message(503, reason, extra)
+
+
+def too_many(reason: str) -> Response:
+    """503 to come again later, not all at the same moment."""
+    later = random.randint(6, 10)  # noqa: S311 - it only spreads load
+    extra = [(b"retry-after", str(later).encode()), (b"electric-internal-known-error", b"true")]
+    body = orjson.dumps({"code": "concurrent_request_limit_exceeded", "message": reason})
+    return Response(503, body, [*NO_STORE, *extra])
 
 
 def must_refetch(handle: str | None) -> Response:

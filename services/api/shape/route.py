@@ -1,7 +1,9 @@
-"""`/v1/shape` and `/v1/health` as plain ASGI: methods, secret, CORS, and one place where failures become answers."""
+"""`/v1/shape` and `/v1/health` as plain ASGI: methods, secret, admission, CORS, and one place where failures become
+answers. The order of evaluation is the protocol's (section 1.2)."""
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,15 +12,21 @@ import structlog
 from nats.errors import Error as NatsError
 
 from medley.runtime.errors import Transient
+from medley.runtime.postgres import FAILURES
 from services.api.settings import ApiSettings
-from services.api.shape import params, response
-from services.api.shape.feed import Feeds
-from services.api.shape.read import Reading
-from services.api.shape.response import Response
+from services.api.shape import body, params, response
+from services.api.shape.admission import Admission, Refused
+from services.api.shape.asked import AskedToDelete
+from services.api.shape.caller import Caller, CallerLeft, Receive
+from services.api.shape.feed import Feed
+from services.api.shape.feeds import Feeds
+from services.api.shape.read import Answer, Reading, Subsets
+from services.api.shape.response import Response, Streamed
 
 log = structlog.get_logger()
 
 _FEED_SECONDS = 2.0
+_METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -34,22 +42,31 @@ class ShapeRoute:
         self._feeds = feeds
         self._settings = settings
         self._secret = settings.secret.get_secret_value()
+        self._admission = Admission(settings.max_initial_requests, settings.max_live_requests)
+        self.subsets: Subsets | None = None
+        """There while Postgres can be asked."""
 
-    async def shape(self, scope: Scope, send: Send, closed: str | None = None, unfit: str | None = None) -> None:
+    async def shape(
+        self, scope: Scope, receive: Receive, send: Send, closed: str | None = None, unfit: str | None = None
+    ) -> None:
         """`closed`: why nothing is served now; `unfit`: why this client is not. A preflight and a wrong secret are
         answered all the same."""
         headers = dict(scope["headers"])
+        caller = Caller(receive)
+        early = self._early(scope, headers, closed, unfit)
         try:
-            answer = await self._answer(scope, headers, closed, unfit)
-        except (Transient, NatsError, OSError, TimeoutError) as error:
-            answer = response.unavailable(str(error) or type(error).__name__)
-        except Exception:
-            log.exception("shape request failed", query=scope["query_string"][:500])
-            answer = response.message(500, "Internal error: see the log of the API")
-        if scope["method"] != "GET":
-            kept = [header for header in answer.headers if header[0] != b"cache-control"]
-            answer = Response(answer.status, answer.body, [*kept, (b"cache-control", b"no-cache")])
-        await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
+            if early is not None:
+                return await self._send(scope, send, early)
+            found = params.given(scope["query_string"].decode("latin-1"))
+            with self._admission.admitted("initial" if params.is_initial(found) else "live"):
+                await self._send(scope, send, await self._guarded(scope, headers, found, caller))
+        except Refused as refusal:
+            await self._send(scope, send, response.too_many(refusal.sentence))
+        except CallerLeft:
+            return None
+        finally:
+            caller.release()
+        return None
 
     async def health(self, scope: Scope, send: Send, closed: str | None) -> None:
         """`active` while sync leads and the bus is there; else 202 with what we wait for, and why a gate is closed."""
@@ -57,52 +74,116 @@ class ShapeRoute:
         state = feed.state if feed is not None and closed is None else "starting"
         headers = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
         status = 200 if state == "active" else 202
-        answer = Response(status, orjson.dumps({"status": state, **({"reason": closed} if closed else {})}), headers)
-        await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
+        said = {"status": state, **({"reason": closed} if closed else {})}
+        await self._send(scope, send, Response(status, orjson.dumps(said), headers))
 
     async def admitted(self, scope: Scope, send: Send) -> bool:
         """Whether a request for another route carries the secret; it is answered here when it does not."""
-        headers = dict(scope["headers"])
-        if scope["method"] == "OPTIONS" or self._allowed(scope["query_string"].decode("latin-1"), headers):
+        if scope["method"] == "OPTIONS" or self._allowed(scope, dict(scope["headers"])):
             return True
-        answer = response.message(401, "Unauthorized - Invalid API secret")
-        await _send(send, answer, headers.get(b"origin"), body=scope["method"] != "HEAD")
+        await self._send(scope, send, response.message(401, "Unauthorized - Invalid API secret"))
         return False
 
     async def not_now(self, scope: Scope, send: Send, reason: str) -> None:
         """A request while the gate is closed, or not yet open."""
-        answer = response.unavailable(reason)
-        await _send(send, answer, dict(scope["headers"]).get(b"origin"), body=scope["method"] != "HEAD")
+        await self._send(scope, send, response.unavailable(reason))
 
     def release(self) -> None:
         """Answer everyone who waits for a change now: the process is about to stop."""
         if self._feeds.current is not None:
             self._feeds.current.close()
 
-    async def _answer(
+    def _early(
         self, scope: Scope, headers: dict[bytes, bytes], closed: str | None, unfit: str | None
-    ) -> Response:
+    ) -> Response | None:
+        """The answer that needs no look at what is asked for; None when there is none."""
         method = scope["method"]
         if method == "OPTIONS":
             return Response(204, b"", _PREFLIGHT)
-        query = scope["query_string"].decode("latin-1")
-        if not self._allowed(query, headers):
+        if not self._allowed(scope, headers):
             return response.message(401, "Unauthorized - Invalid API secret")
-        if method not in ("GET", "HEAD"):
+        if method not in _METHODS or (method == "DELETE" and not self._settings.allow_shape_deletion):
             return response.message(405, f"{method} not allowed")
         if closed is not None:
             return response.unavailable(closed)
-        if unfit is not None:
-            return response.message(412, unfit)
-        asked = params.parse(query)
+        return response.message(412, unfit) if unfit is not None else None
+
+    async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], found: params.Given, caller: Caller) -> Answer:
+        try:
+            answer = await self._answer(scope, headers, found, caller)
+        except (Transient, NatsError, OSError, TimeoutError, *FAILURES) as error:
+            answer = response.unavailable(str(error) or type(error).__name__)
+        except CallerLeft:
+            raise
+        except Exception:
+            log.exception("shape request failed", query=scope["query_string"][:500])
+            answer = response.message(500, "Internal error: see the log of the API")
+        return answer
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], found: params.Given, caller: Caller) -> Answer:
+        feed = await self._feeds.get(_FEED_SECONDS)
+        if scope["method"] == "DELETE":
+            return await _delete(feed, params.parse_deletion(found))
+        if scope["method"] == "POST":
+            sent = await caller.body(body.MOST_BYTES)
+            if sent is None:
+                return response.message(413, f"Request body too large: at most {body.MOST_BYTES} bytes")
+            merged = body.merged(found, sent)
+            if isinstance(merged, dict):
+                return response.refused(merged)
+            found = merged
+        asked = params.parse(found)
         if isinstance(asked, dict):
             return response.refused(asked)
-        feed = await self._feeds.get(_FEED_SECONDS)
         if_none_match = headers.get(b"if-none-match", b"").decode("latin-1")
-        return await Reading(feed, self._settings).answer(asked, if_none_match)
+        return await Reading(feed, self._settings, self.subsets, caller).answer(asked, if_none_match)
 
-    def _allowed(self, query: str, headers: dict[bytes, bytes]) -> bool:
+    def _allowed(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        query = scope["query_string"].decode("latin-1")
         return authorised(self._secret, query, headers.get(b"authorization", b"").decode("latin-1"))
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
+        method = scope["method"]
+        headers = [*answer.headers, *response.cors(dict(scope["headers"]).get(b"origin"), secret=bool(self._secret))]
+        if method != "GET" and answer.status < 400:
+            headers = [header for header in headers if header[0] != b"cache-control"]
+            headers.append((b"cache-control", b"no-cache"))
+        if isinstance(answer, Streamed):
+            return await _send_stream(send, answer, headers, body=method != "HEAD")
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        if answer.body:
+            headers.append((b"content-type", b"application/json"))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body if method != "HEAD" else b""})
+        return None
+
+
+async def _delete(feed: Feed, asked: AskedToDelete | params.Errors) -> Response:
+    """Forget a shape (section 1.9)."""
+    if isinstance(asked, dict):
+        return response.refused(asked)
+    if asked.definition is None:
+        record = feed.record(asked.handle or "")
+    else:
+        record = feed.known(asked.definition)
+        if asked.handle is not None and (record is None or record.handle != asked.handle):
+            if feed.record(asked.handle) is not None:
+                return response.refused({"handle": ["belongs to another shape definition"]})
+            record = None
+    if record is None:
+        return response.message(404, "Shape not found")
+    await feed.drop(record.handle)
+    return Response(202, b"", [(b"cache-control", b"no-cache")])
+
+
+async def _send_stream(send: Send, answer: Streamed, headers: response.Headers, *, body: bool) -> None:
+    """The head at once, then the body as it is made. An error leaves it unfinished, which the client sees."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    async with aclosing(answer.body) as pieces:
+        if body:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def authorised(secret: str, query: str, authorization: str) -> bool:
@@ -115,11 +196,3 @@ def authorised(secret: str, query: str, authorization: str) -> bool:
     if scheme.lower() == "bearer":
         candidates.append(token.strip())
     return any(hmac.compare_digest(candidate.encode(), secret.encode()) for candidate in candidates)
-
-
-async def _send(send: Send, answer: Response, origin: bytes | None, *, body: bool) -> None:
-    headers = [*answer.headers, *response.cors(origin), (b"content-length", str(len(answer.body)).encode())]
-    if answer.body:
-        headers.append((b"content-type", b"application/json"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if body else b""})

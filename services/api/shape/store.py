@@ -43,7 +43,7 @@ def piece(message: Msg, sequence: int) -> Piece:
 class Part:
     """One message of a snapshot."""
 
-    number: int
+    chunk: int
     final: bool
     sequence: int
     payload: bytes
@@ -88,7 +88,7 @@ class Store:
         messages = await self._batch(subjects.shape_snapshot(handle), sequence, _BATCH, max_bytes)
         return [
             Part(
-                int((message.headers or {})[headers.PART]),
+                int((message.headers or {}).get(headers.CHUNK, "0")),
                 (message.headers or {})[headers.FINAL] == "true",
                 number,
                 message.data,
@@ -106,6 +106,25 @@ class Store:
             middle = (low + high) // 2
             found = await self._batch(subjects.shape_log(handle), middle, 1, 0)
             if found and found[0][0] <= high and piece(found[0][1], 0).offset <= offset:
+                low = found[0][0] + 1
+            else:
+                high = middle
+        return high
+
+    async def find_chunk(self, handle: str, number: int) -> int:
+        """The sequence of the first part of chunk `number`, by halving; 0 when the snapshot has fewer chunks."""
+        subject = subjects.shape_snapshot(handle)
+        try:
+            last = await self._js.get_last_msg(streams.SHAPES.name, subject, direct=True)
+        except NotFoundError:
+            return 0
+        if int((last.headers or {}).get(headers.CHUNK, "0")) < number:
+            return 0
+        low, high = 1, last.seq or 0
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._batch(subject, middle, 1, 0)
+            if found and found[0][0] < high and int((found[0][1].headers or {}).get(headers.CHUNK, "0")) < number:
                 low = found[0][0] + 1
             else:
                 high = middle

@@ -3,7 +3,6 @@
 import orjson
 
 from medley.contracts.offsets import SNAPSHOT_END, Offset
-from services.api.shape.read import _join
 from services.api.shape.store import Piece
 from services.api.shape.tail import Tail
 
@@ -77,19 +76,3 @@ async def test_who_waits_is_told_of_changes_and_of_the_end() -> None:
     tail.leave()
     assert again.done()
     assert tail.gone
-
-
-def test_an_offset_inside_a_piece_splits_it() -> None:
-    payload = b'[{"headers":{"lsn":"10","op_position":0}},{"headers":{"lsn":"10","op_position":2}}]'
-    whole = Piece(1, SNAPSHOT_END, Offset(10, 2), True, payload)
-    body, reached, at_end = _join([whole], Offset(10, 0), Offset(10, 2), 99)
-    assert body == (
-        b'[{"headers":{"lsn":"10","op_position":2}},{"headers":{"control":"up-to-date","global_last_seen_lsn":"10"}}]'
-    )
-    assert (reached, at_end) == (Offset(10, 2), True)
-
-
-def test_an_idle_shape_says_how_far_sync_has_come() -> None:
-    body, reached, at_end = _join([], Offset(10, 2), Offset(10, 2), 99)
-    assert body == b'[{"headers":{"control":"up-to-date","global_last_seen_lsn":"99"}}]'
-    assert (reached, at_end) == (Offset(10, 2), True)

@@ -1,0 +1,65 @@
+"""A shape's changes as server-sent events, for one client (protocol section 1.6)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from medley.contracts.offsets import SNAPSHOT_END, Offset
+from medley.contracts.shapes import ShapeRecord
+from services.api.shape.caller import Caller, CallerLeft
+from services.api.shape.contents import Chunk, Contents, Gone, events
+from services.api.shape.feed import Feed
+from services.api.shape.response import up_to_date
+from services.api.shape.tail import Tail
+
+_KEEP_ALIVE = 21.0  # seconds without an event
+
+
+class Following:
+    """One stream of events. It ends in time, and at once when the shape goes: the client's next request is told why."""
+
+    def __init__(self, feed: Feed, contents: Contents, record: ShapeRecord, tail: Tail, caller: Caller) -> None:
+        self._feed = feed
+        self._contents = contents
+        self._record = record
+        self._tail = tail
+        self._caller = caller
+
+    async def events(self, offset: Offset, seconds: float) -> AsyncGenerator[bytes]:
+        """Everything after the offset, and what comes, for so long."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        told = self._feed.position
+        try:
+            while not (self._tail.gone or self._feed.closing):
+                chunk = await self._after(offset)
+                if chunk.has_data:
+                    yield self._encoded(chunk, offset)
+                offset = chunk.reached
+                if not chunk.at_end or self._tail.end > max(offset, SNAPSHOT_END):
+                    continue
+                left = deadline - clock()
+                if left <= 0:
+                    return
+                before = self._tail.end
+                await self._caller.wait(self._tail, min(left, _KEEP_ALIVE))
+                if self._tail.end == before and not self._tail.gone and clock() < deadline:
+                    yield b": keep-alive\n\n"
+                    if self._feed.position > told:  # an idle shape learns how far the log has come
+                        told = self._feed.position
+                        yield b"data: " + up_to_date(told) + b"\n\n"
+        except (Gone, CallerLeft):
+            return
+
+    async def _after(self, offset: Offset) -> Chunk:
+        if offset < SNAPSHOT_END and (chunk := await self._contents.snapshot(self._record, offset)) is not None:
+            return chunk
+        return await self._contents.log(self._record, self._tail, max(offset, SNAPSHOT_END))
+
+    def _encoded(self, chunk: Chunk, offset: Offset) -> bytes:
+        """Built once for all who wait for the same."""
+        key = (self._record.handle, "events", offset, chunk.reached)
+        kept: bytes | None = self._feed.bodies.get(*key)
+        if kept is None:
+            kept = events(chunk)
+            self._feed.bodies.keep(kept, len(kept), *key)
+        return kept

@@ -1,0 +1,71 @@
+"""Keeps a feed alive: a new one, rebuilt from the streams, each time the connection breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+from nats.aio.client import Client
+
+from medley.runtime import bus
+from medley.runtime.errors import Transient
+from services.api.settings import ApiSettings
+from services.api.shape.feed import Feed
+
+log = structlog.get_logger()
+
+_RETRY_FEED = 0.25
+
+Connect = Callable[[Callable[[], None]], Awaitable[Client]]
+"""Connects to NATS; the argument is called when the connection breaks."""
+
+
+class Feeds:
+    """The feed there is, and the wait for one."""
+
+    def __init__(self) -> None:
+        self.current: Feed | None = None
+        self._there = asyncio.Event()
+
+    async def get(self, within: float) -> Feed:
+        """The feed, as soon as there is one. Raises Transient after `within` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while self.current is None:
+                    await self._there.wait()
+        except TimeoutError:
+            raise Transient("the bus is not connected") from None
+        return self.current
+
+    def _use(self, feed: Feed) -> None:
+        self.current = feed
+        self._there.set()
+
+    @asynccontextmanager
+    async def _connected(self, client: Client, settings: ApiSettings) -> AsyncIterator[Feed]:
+        feed = Feed(client, settings)
+        await feed.subscribe()
+        try:
+            yield feed
+        finally:
+            self.current = None
+            self._there.clear()
+            feed.close()
+
+    async def run(self, connect: Connect, settings: ApiSettings) -> None:
+        while True:
+            lost = asyncio.Event()
+            client: Client | None = None
+            try:
+                client = await connect(lost.set)
+                async with self._connected(client, settings) as feed, asyncio.TaskGroup() as group:
+                    following = group.create_task(feed.run(partial(self._use, feed)))
+                    await lost.wait()
+                    following.cancel()
+            except Exception as error:  # whatever it was, all is learnt anew
+                log.warning("feed broken", error=repr(error))
+                await asyncio.sleep(_RETRY_FEED)
+            finally:
+                if client is not None:
+                    await bus.close(client)
