@@ -36,7 +36,7 @@ def _locked_install(npm: str, folder: Path) -> None:
 
 
 def _is_installed(folder: Path) -> bool:
-    """npm keeps what it installed in a lock of its own; it is written last. Optional packages may be of other systems."""
+    """npm keeps what it installed in a lock of its own, written last; optional packages may be of other systems."""
     try:
         there = json.loads((folder / "node_modules" / ".package-lock.json").read_bytes())["packages"]
     except (OSError, ValueError, KeyError):

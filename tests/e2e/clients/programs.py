@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 FOLDER = Path(__file__).resolve().parents[1] / "js"
-_PATIENCE = 60
+_PATIENCE = 25
 _LINE = 64 * 1024 * 1024
 
 Line = dict[str, Any]
