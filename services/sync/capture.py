@@ -11,6 +11,8 @@ A crash anywhere repeats from the confirmed LSN, and the repeat is recognised.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 from nats.aio.client import Client
@@ -23,6 +25,7 @@ from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
 from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.pgoutput import Begin, Commit, Decoder, Relation
+from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
 from services.sync.settings import SyncSettings
 
@@ -33,13 +36,21 @@ _SILENCE = 30.0  # seconds; it is asked for an answer much earlier
 _ROOM = 256 * 1024  # in a message, beside its one largest change: up to 1,600 columns, and the headers
 
 
-async def last_message(js: JetStreamContext) -> tuple[str, Place] | None:
-    """The id of the newest message of CHANGES and the place of its last change; None when the stream is empty."""
+class Newest(NamedTuple):
+    """The newest message of CHANGES, and the place of its last change."""
+
+    id: str
+    place: Place
+    sequence: int
+
+
+async def newest_message(js: JetStreamContext) -> Newest | None:
+    """None when the stream is empty."""
     try:
         last = await js.get_last_msg(streams.CHANGES.name, subjects.CHANGES_ANY)
     except NotFoundError:
         return None
-    return (last.headers or {})[headers.MSG_ID], last_place(last.data or b"")
+    return Newest((last.headers or {})[headers.MSG_ID], last_place(last.data or b""), last.seq or 0)
 
 
 class PublishFailed(Transient):
@@ -65,9 +76,11 @@ class Confirmation:
 
 
 class Capture:
-    """One run of capture on an open slot; ends only by raising."""
+    """One run of capture on an open slot; ends only by raising. `mark` is told how far CHANGES goes, as it moves."""
 
-    def __init__(self, client: Client, replication: Replication, settings: SyncSettings) -> None:
+    def __init__(
+        self, client: Client, replication: Replication, settings: SyncSettings, mark: Callable[[Mark], None]
+    ) -> None:
         self._js: JetStreamContext = client.jetstream(publish_async_max_pending=2000)
         self._replication = replication
         self._settings = settings
@@ -78,6 +91,8 @@ class Capture:
         self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None]] = deque()
         self._arrived = asyncio.Event()
         self._last_id: str | None = None
+        self._mark = mark
+        self._marked = Mark(0, 0)
         self.received = 0
 
     async def run(self) -> None:
@@ -89,10 +104,11 @@ class Capture:
 
     async def _recover(self) -> None:
         """Learn the stream's last message: what is at or before it is not published again."""
-        last = await last_message(self._js)
+        last = await newest_message(self._js)
         if last is not None:
-            self._last_id, stored = last
-            self._assembler = Assembler(self._settings.message_bytes, self._largest, stored)
+            self._last_id = last.id
+            self._marked = Mark(last.sequence, 0)
+            self._assembler = Assembler(self._settings.message_bytes, self._largest, last.place)
             log.info("capture resumes", after=self._last_id)
 
     async def _stream(self) -> None:
@@ -142,16 +158,20 @@ class Capture:
 
     async def _acks(self) -> None:
         """Take acks in the order of publishing; the first that fails ends the run."""
+        sequence = self._marked.sequence
         while True:
             while self._pending:
                 _, lsn, future = self._pending[0]
                 if future is not None:
                     try:
-                        await future
+                        sequence = max(sequence, (await future).seq)
                     except NatsError as error:
                         raise PublishFailed(f"CHANGES refused a message: {error}") from error
                 self._pending.popleft()
                 self._confirmation.acked(lsn, time.monotonic())
+                if lsn > self._marked.lsn:
+                    self._marked = Mark(sequence, lsn)
+                    self._mark(self._marked)
             self._arrived.clear()
             await self._arrived.wait()
 

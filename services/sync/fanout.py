@@ -3,7 +3,7 @@
 Invariants
   * a shape's log holds each of its entries once, in the order of commits: what is at or before the log's last
     offset is a repeat, and appends name the sequence that they expect;
-  * the position is saved only when everything up to it has been appended and acked.
+  * the position moves only when everything up to it has been appended and acked (`progress.py` says how far).
 
 The order: changes → entries → append → ack → rotate what must → position. A crash repeats from the position.
 """
@@ -20,52 +20,52 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from medley.contracts import headers, streams, subjects
+from medley.contracts import streams, subjects
 from medley.contracts.shapes import ShapeRecord
+from services.sync.announcements import Announcements
 from services.sync.entries import Rotate, Transaction
 from services.sync.live import Incoming, LiveShape, parse
+from services.sync.progress import Mark, Progress, Reached
 from services.sync.registry import Position, Registry
 from services.sync.router import Router
 
 log = structlog.get_logger()
 
 _RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
+_ROUND_MESSAGES = 256  # taken in before they are appended and the position moves: a backlog is worked off visibly
 _FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
-_ANNOUNCE_INTERVAL = 0.1
-_SAVE_EVERY = 10  # announcements
 
 
 class Fanout:
     """The shapes of this worker and the loop that feeds them. Single-threaded: no step is seen half done."""
 
-    def __init__(self, client: Client, registry: Registry, changes_id: str) -> None:
+    def __init__(self, client: Client, registry: Registry, announcements: Announcements, changes_id: str) -> None:
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
+        self.announcements = announcements
         self.changes_id = changes_id
         self.shapes: dict[str, LiveShape] = {}
         self._router: Router[LiveShape] = Router()
-        self._position = self._reached = Position(changes_id=changes_id, sequence=0, lsn=0)
+        self._progress = Progress(Reached(0, 0))
+        self.lsn = 0
+        """No entry that is still to come has an LSN at or below it."""
         self._sequence = 0
         self._inside: Transaction | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
         self._holds: dict[int, list[list[Incoming]]] = {}
-        self._arrived: list[Msg] = []
+        self._arrived: deque[Msg] = deque()
         self._wake = asyncio.Event()
         self._touched: dict[str, LiveShape] = {}
         self._dirty: dict[str, LiveShape] = {}
         self._leaving: list[LiveShape] = []
-
-    @property
-    def lsn(self) -> int:
-        """The newest commit whose changes are all in the logs."""
-        return self._position.lsn
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def recover(self, records: list[ShapeRecord]) -> None:
         """Take up the shapes of the registry and the position."""
         position = await self.registry.position()
         if position is not None and position.changes_id == self.changes_id:
-            self._position = self._reached = position
-            self._sequence = position.sequence
+            self._progress = Progress(Reached(position.sequence, position.lsn))
+            self._sequence, self.lsn = position.sequence, position.lsn
         first = (await self.js.stream_info(streams.CHANGES.name)).state.first_seq
         if first > self._sequence + 1:
             for record in records:
@@ -142,14 +142,30 @@ class Fanout:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            messages, self._arrived = self._arrived, []
-            for message in messages:
-                self._process(parse(message))
+            for _ in range(min(len(self._arrived), _ROUND_MESSAGES)):
+                self._process(parse(self._arrived.popleft()))
                 if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
                     await self._flush()
+            # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
+            reached = self._progress.at(self._sequence)
             await self._flush()
-            if not self._dirty:  # else a shape was opened meanwhile, and its share is appended in the next round
-                self._position = self._reached
+            self.lsn = reached.lsn
+            self.announcements.moved(Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn))
+            if self._arrived:
+                self._wake.set()
+                await asyncio.sleep(0)
+
+    def marked(self, mark: Mark) -> None:
+        """Capture's word on how far CHANGES goes."""
+        self._progress.marked(mark)
+        self._wake.set()
+
+    async def flushed(self) -> None:
+        """Wait until what shapes were given by now is appended and acked, but for a transaction that has not ended."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._wake.set()
+        await waiter
 
     async def _receive(self, message: Msg) -> None:
         self._arrived.append(message)
@@ -172,9 +188,7 @@ class Fanout:
             for shape in self._touched.values():
                 shape.pending.transaction_ends()
             self._touched.clear()
-            self._reached = Position(
-                changes_id=self.changes_id, sequence=incoming.sequence, lsn=incoming.transaction.lsn
-            )
+            self._progress.transaction_ended(incoming.sequence, incoming.transaction.lsn)
 
     def _distribute(self, incoming: Incoming) -> None:
         admitted: dict[str, bool] = {}
@@ -212,6 +226,7 @@ class Fanout:
         self._leaving.append(shape)
 
     async def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
         appends = []
         for shape in self._dirty.values():
             entries, whole = shape.pending.take()
@@ -227,20 +242,6 @@ class Fanout:
         leaving, self._leaving = self._leaving, []
         for shape in leaving:
             await self.registry.forget(shape.record.handle)
-
-    async def announce(self) -> None:
-        """Tell readers of idle shapes how far the log has come, and save the position now and then."""
-        announced = saved = self._position
-        ticks = 0
-        while True:
-            await asyncio.sleep(_ANNOUNCE_INTERVAL)
-            ticks += 1
-            position = self._position
-            if position != announced:
-                await self.js.publish(
-                    subjects.SHAPE_POSITION, str(position.lsn).encode(), headers={headers.ROLLUP: "sub"}
-                )
-                announced = position
-            if position != saved and (ticks % _SAVE_EVERY == 0):
-                await self.registry.save(position)
-                saved = position
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -20,7 +20,8 @@ from medley.runtime.errors import Transient
 from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
 from services.sync import publication, reconcile, requests
-from services.sync.capture import Capture, last_message
+from services.sync.announcements import Announcements
+from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
 from services.sync.opening import Openings
 from services.sync.registry import Registry
@@ -98,7 +99,7 @@ class Leader:
     async def _serve(self, client: Client, registry: Registry, replication: Replication, lost: asyncio.Event) -> None:
         fanout = await _take_up(client, registry)
         openings = Openings(self._pool, fanout, self._settings)
-        capture = Capture(client, replication, self._settings)
+        capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
         self.role = "active"
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn)
@@ -106,7 +107,8 @@ class Leader:
             async with asyncio.TaskGroup() as group:
                 group.create_task(capture.run(), name="capture")
                 group.create_task(fanout.run(), name="fan-out")
-                group.create_task(fanout.announce(), name="announce")
+                group.create_task(fanout.announcements.announce(), name="announce")
+                group.create_task(fanout.announcements.save(), name="save")
                 group.create_task(reconcile.watch(self._pool, fanout, self._settings), name="reconcile")
                 group.create_task(_heartbeat(client, fanout), name="heartbeat")
                 group.create_task(_fail_when(lost), name="bus")
@@ -120,7 +122,8 @@ class Leader:
 async def _take_up(client: Client, registry: Registry) -> Fanout:
     """Fan-out with the shapes that can go on: whole snapshots, fed from the stream that is there now."""
     changes_id = await bus.stream_identity(registry.js, streams.CHANGES.name)
-    fanout = Fanout(client, registry, changes_id)
+    announcements = await Announcements.open(client.jetstream(), registry)
+    fanout = Fanout(client, registry, announcements, changes_id)
     fit = []
     for record in await registry.records():
         if record.state == "ready" and record.changes_id == changes_id and await registry.has_snapshot(record.handle):
@@ -139,8 +142,8 @@ async def _newest(js: JetStreamContext, registry: Registry, identity: str) -> in
         await registry.save_database(identity)
     elif known != identity:
         return None
-    last = await last_message(js)
-    return last[1][0] if last is not None else 0
+    last = await newest_message(js)
+    return last.place[0] if last is not None else 0
 
 
 async def _start_afresh(js: JetStreamContext, registry: Registry, identity: str) -> None:
@@ -148,6 +151,7 @@ async def _start_afresh(js: JetStreamContext, registry: Registry, identity: str)
     for record in await registry.records():
         await registry.forget(record.handle)
     await js.purge_stream(streams.CHANGES.name)
+    await js.purge_stream(streams.SHAPES.name, subject=subjects.SHAPE_POSITION)
     await registry.save_database(identity)
 
 

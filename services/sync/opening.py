@@ -101,6 +101,8 @@ class Openings:
                 with self._fanout.holding(table.oid) as held:
                     shape = await self._look(session.connection, table, request, equalities, recent, held)
                 if shape is not None:
+                    # What was held may be older than the announced position: it is in the log before anybody can read.
+                    await self._fanout.flushed()
                     revision = await self._fanout.registry.put(shape.record)
                     self._by_definition[definition] = shape.record.handle
                     self._start(self._export(session, shape, table, equalities, revision))

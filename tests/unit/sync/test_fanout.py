@@ -5,6 +5,7 @@ from nats.aio.client import Client
 
 from medley.contracts.offsets import Offset
 from medley.contracts.shapes import Column, ShapeDefinition, ShapeRecord
+from services.sync.announcements import Announcements
 from services.sync.entries import Transaction
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
@@ -37,7 +38,8 @@ def fanout() -> Fanout:
     """With a client that is not connected: what is tested decides, and sends nothing."""
     client = Client()
     js = client.jetstream()
-    return Fanout(client, Registry(js, None, None), "c")  # type: ignore[arg-type]
+    registry = Registry(js, None, None)  # type: ignore[arg-type]
+    return Fanout(client, registry, Announcements(js, registry, 0, 0), "c")
 
 
 def lasts(shape: LiveShape) -> list[tuple[int, bool]]:
