@@ -1,0 +1,41 @@
+-- name: constraint
+-- $1 constraint: the expression of a check constraint of this session's temporary tables, as Postgres keeps it.
+SELECT c.conbin::text FROM pg_catalog.pg_constraint c
+WHERE c.conname = $1 AND c.connamespace = pg_catalog.pg_my_temp_schema()
+
+-- name: functions
+-- $1 OIDs of functions, $2 OIDs of operators: each function, and each operator's, with what it promises.
+SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' AS signature,
+       p.provolatile::text AS volatility, p.proretset AS is_set, p.proleakproof AS leakproof,
+       p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AS builtin,
+       pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS executable
+FROM pg_catalog.pg_proc p
+WHERE p.oid = ANY ($1::bigint[]::oid[])
+   OR p.oid IN (SELECT o.oprcode FROM pg_catalog.pg_operator o WHERE o.oid = ANY ($2::bigint[]::oid[]))
+
+-- name: types
+-- $1 OIDs of types, $2 those of them that text may be read as: these and all that they are made of, with the
+-- functions that read and write their text.
+WITH RECURSIVE part (oid, is_made) AS (
+    SELECT t.oid, t.oid = ANY ($2::bigint[]::oid[]) FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1::bigint[]::oid[])
+    UNION
+    SELECT of.oid, p.is_made
+    FROM part p
+    JOIN pg_catalog.pg_type t ON t.oid = p.oid
+    CROSS JOIN LATERAL (
+        SELECT t.typelem AS oid WHERE t.typcategory = 'A'
+        UNION ALL SELECT t.typbasetype
+        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) of
+    WHERE of.oid <> 0
+)
+SELECT pg_catalog.format_type(p.oid, NULL) AS name, p.is_made,
+       o.proname AS output, o.provolatile::text AS output_volatility,
+       i.proname AS input, i.provolatile::text AS input_volatility,
+       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname LIKE 'reg%' AS is_catalogued
+FROM part p
+JOIN pg_catalog.pg_type t ON t.oid = p.oid
+JOIN pg_catalog.pg_proc o ON o.oid = t.typoutput
+JOIN pg_catalog.pg_proc i ON i.oid = t.typinput
