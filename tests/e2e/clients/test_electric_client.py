@@ -9,7 +9,7 @@ from tests.e2e.clients.programs import running, selected
 from tests.support.library import Library
 
 pytestmark = pytest.mark.node
-TRANSPORTS = pytest.mark.parametrize("sse", [pytest.param(False, id="poll")])
+TRANSPORTS = pytest.mark.parametrize("sse", [pytest.param(False, id="poll"), pytest.param(True, id="sse")])
 
 
 def shape(library: Library, table: str, sse: bool = False, **params: Any) -> dict[str, Any]:
