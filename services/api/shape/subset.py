@@ -23,23 +23,19 @@ from medley.runtime import statements
 from medley.runtime.errors import Transient
 from medley.sql.quoting import quote_identifier
 from services.api.shape.asked import SubsetAsked
+from services.api.shape.contents import Gone
 from services.api.shape.response import NO_STORE, Response, Streamed
 from services.api.shape.subset_body import SubsetBody, TooLarge, metadata
 from services.api.shape.subset_query import Source, Statement, conditions_sql, statement
 
 SQL = statements.load(__file__)
 
-_SECONDS = 60
-_TIMES = f"SET LOCAL statement_timeout = '{_SECONDS}s'; SET LOCAL lock_timeout = '5s';"
 _CONNECTION_SECONDS = 10.0
 _TRIES = 5
+_GRACE = 5.0  # Postgres ends a statement itself before asyncpg gives up
 _AT_ONCE = 4  # of the pool's connections
 _COPY = len("COPY (")  # what asyncpg puts before a query
 _BIGINT = 2**63
-
-
-class Gone(Exception):
-    """The table is not the one that the shape was made of: its clients must fetch again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,12 @@ class _Seen:
 
 
 class Subsets:
-    """Answers for one database. `at_once` bounds the connections that are taken from the pool."""
+    """Answers for one database. `seconds` is the most that one may take, `at_once` how many connections are used."""
 
-    def __init__(self, pool: asyncpg.Pool, at_once: int = _AT_ONCE) -> None:
+    def __init__(self, pool: asyncpg.Pool, seconds: float = 30, at_once: int = _AT_ONCE) -> None:
         self._pool = pool
+        self._seconds = seconds
+        self._rules = f"{RULES}SET LOCAL statement_timeout = {seconds * 1000:.0f}; SET LOCAL lock_timeout = '5s';"
         self._judge = Judge()
         self._free = asyncio.Semaphore(at_once)
 
@@ -77,7 +75,7 @@ class Subsets:
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     seen = await self._look(connection, record, asked, clause)
-                    return await _rows(connection, record, asked, clause, seen)
+                    return await self._rows(connection, record, asked, clause, seen)
             except Unjudged as found:
                 unknown = found
             await self._judge.judge(connection, unknown.scope, unknown.clause, unknown.params)
@@ -91,7 +89,7 @@ class Subsets:
         relation = f"{quote_identifier(definition.schema_name)}.{quote_identifier(definition.table)}"
         try:
             # Neither SET nor LOCK takes the snapshot.
-            await connection.execute(f"{RULES}{_TIMES}LOCK TABLE ONLY {relation} IN ACCESS SHARE MODE")
+            await connection.execute(f"{self._rules}LOCK TABLE ONLY {relation} IN ACCESS SHARE MODE")
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.WrongObjectTypeError) as error:
             raise Gone(str(error)) from error
         row = await connection.fetchrow(SQL["table"], record.relation_oid, definition.schema_name, definition.table)
@@ -104,6 +102,21 @@ class Subsets:
         names = tuple(column.name for column in usable)
         source = Source(definition.schema_name, definition.table, row["partitioned"], names, own)
         return _Seen(source, verdict, row["snapshot"], row["lsn"])
+
+    async def _rows(
+        self, connection: Connection, record: ShapeRecord, asked: SubsetAsked, clause: Clause | None, seen: _Seen
+    ) -> Streamed:
+        made = _statement(record, asked, clause, seen)
+        mark = random.getrandbits(31)
+        body = SubsetBody(record, metadata(seen.snapshot, mark, seen.lsn), mark)
+        deadline = self._seconds + _GRACE
+        try:
+            await connection.copy_from_query(made.sql, output=body.take, format="text", timeout=deadline)
+        except BaseException as error:
+            body.discard()
+            raise _translated(error, made) from error
+        length = str(body.finish()).encode()
+        return Streamed(200, body.blocks(), [(b"content-type", b"application/json"), (b"content-length", length)])
 
     def _own(self, scope: Scope, record: ShapeRecord) -> str | None:
         """The shape's own clause as SQL; what its conditions do not say is judged as any other clause."""
@@ -142,7 +155,7 @@ def refused(refusal: Refusal) -> Response:
 def _checked(asked: SubsetAsked) -> Clause | None:
     """The clause, once all that can be told without Postgres is fine. Raises Refusal."""
     if asked.order_by is None and (asked.limit is not None or asked.offset is not None):
-        raise Refusal("subset", "order_by is required when limit or offset is present")
+        raise Refusal("order_by", "order_by is required when limit or offset is present")
     if asked.limit is not None and not 0 < asked.limit < _BIGINT:
         raise Refusal("limit", "must be greater than 0")
     if asked.offset is not None and not 0 <= asked.offset < _BIGINT:
@@ -176,12 +189,11 @@ def _usable(
     return tuple(column for column in columns if column.name in queryable)
 
 
-async def _rows(
-    connection: Connection, record: ShapeRecord, asked: SubsetAsked, clause: Clause | None, seen: _Seen
-) -> Streamed | Response:
-    table = record.definition.table
-    order = order_by(asked.order_by, table, seen.source.usable) if asked.order_by is not None else ""
-    made = statement(
+def _statement(record: ShapeRecord, asked: SubsetAsked, clause: Clause | None, seen: _Seen) -> Statement:
+    """Raises Refusal for an order that is none."""
+    usable = seen.source.usable
+    order = order_by(asked.order_by, record.definition.table, usable) if asked.order_by is not None else ""
+    return statement(
         seen.source,
         [column.name for column in record.columns],
         (clause, clause.write(asked.params)) if clause is not None else None,
@@ -190,15 +202,6 @@ async def _rows(
         asked.offset,
         fenced=seen.verdict is not None and not seen.verdict.tells_nothing,
     )
-    mark = random.getrandbits(31)
-    body = SubsetBody(record, metadata(seen.snapshot, mark, seen.lsn), mark)
-    try:
-        await connection.copy_from_query(made.sql, output=body.take, format="text", timeout=_SECONDS + 5)
-    except BaseException as error:
-        body.discard()
-        raise _translated(error, made) from error
-    whole = await body.finish()
-    return Streamed(200, body.blocks()) if whole is None else Response(200, whole)
 
 
 def _translated(error: BaseException, made: Statement) -> BaseException:
@@ -206,7 +209,7 @@ def _translated(error: BaseException, made: Statement) -> BaseException:
     if isinstance(error, TooLarge):
         return Refusal("subset", "is too large for one response: ask for it in pages, with limit and order_by")
     if isinstance(error, asyncpg.QueryCanceledError):
-        return Refusal("subset", f"takes longer than {_SECONDS} s: ask for less, or for what an index finds")
+        return Refusal("subset", "takes too long: ask for less, or for what an index finds")
     if not isinstance(error, asyncpg.PostgresError) or not is_of_the_clause(error.sqlstate):
         return error
     at = int(error.position) - 1 - _COPY if error.position else None
@@ -214,4 +217,4 @@ def _translated(error: BaseException, made: Statement) -> BaseException:
     message = error.message or str(error)
     if made.clause is None or (at is not None and location is None):
         return Refusal("order_by", message)
-    return Refusal("where", sentence(error.sqlstate or "", message, location, made.clause.text, made.clause.tokens))
+    return Refusal("where", sentence(error.sqlstate or "", message, location, made.clause.tokens))

@@ -14,8 +14,8 @@ from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ShapeRecord
 from medley.sql.copy_text import fields
 
-IN_MEMORY = 1024 * 1024
-LARGEST = 4 * 1024**3
+_IN_MEMORY = 1024 * 1024
+_LARGEST = 4 * 1024**3
 _BLOCK = 256 * 1024
 
 
@@ -40,7 +40,7 @@ def metadata(snapshot: str, mark: int, lsn: int) -> bytes:
 class SubsetBody:
     """Takes COPY's blocks one after the other, which end anywhere; `finish` closes the JSON."""
 
-    def __init__(self, record: ShapeRecord, described: bytes, mark: int, largest: int = LARGEST) -> None:
+    def __init__(self, record: ShapeRecord, described: bytes, mark: int, largest: int = _LARGEST) -> None:
         definition = record.definition
         self._columns = tuple(column.name for column in record.columns)
         self._key = RowKey(definition.schema_name, definition.table, record.columns)
@@ -53,7 +53,7 @@ class SubsetBody:
         self._rest = b""
         self._rows = 0
         self._largest = largest
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - read after this returns
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - read after this returns
         self._file.write(b'{"metadata":' + described + b',"data":[')
 
     async def take(self, block: bytes) -> None:
@@ -74,18 +74,15 @@ class SubsetBody:
         row = dict(zip(self._columns, fields(line.decode()), strict=True))
         return b'{"key":' + orjson.dumps(self._key.of(row)) + b',"value":' + orjson.dumps(row) + self._end
 
-    async def finish(self) -> bytes | None:
-        """The whole body when it is small; otherwise None, and `blocks` has it."""
+    def finish(self) -> int:
+        """No row comes any more; the size of the whole body."""
         self._file.write(b"]}")
         size = self._file.tell()
         self._file.seek(0)
-        if size > IN_MEMORY:
-            return None
-        body = self._file.read()
-        self._file.close()
-        return body
+        return size
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        """The body, at the pace of who reads it; closed with the generator."""
         try:
             while block := await asyncio.to_thread(self._file.read, _BLOCK):
                 yield block
