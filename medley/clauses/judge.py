@@ -106,7 +106,7 @@ async def _verdict(connection: Connection, scope: Scope, clause: Clause, params:
             raise
         at = int(error.position) - 1 - len(before) if error.position else None
         location = written.place(at) if at is not None and at >= 0 else None
-        text = sentence(error.sqlstate or "", error.message or str(error), location, clause.text, clause.tokens)
+        text = sentence(error.sqlstate or "", error.message or str(error), location, clause.tokens)
         raise Refusal(clause.field, text) from error
     tree = await connection.fetchval(SQL["constraint"], _CONSTRAINT)
     used = await asyncio.to_thread(uses, tree)

@@ -1,7 +1,5 @@
 """Why a clause is refused, in the words that clients know (protocol section 1.8), or in Postgres's own. Pure."""
 
-from collections.abc import Callable
-
 from medley.sql.lexer import Token
 
 NOT_BOOLEAN = "WHERE clause must return a boolean"
@@ -9,9 +7,6 @@ _UNKNOWN = ("42703", "42P01")  # undefined column, undefined table
 # Classes of SQLSTATE that speak of the clause, not of the server: what was written, or what it met in a row.
 _OF_THE_CLAUSE = ("0A", "21", "22", "23", "2F", "38", "39", "42", "54", "P0")
 _PRIVILEGE = "42501"
-
-Place = Callable[[int], int | None]
-"""From a place in the statement that Postgres was sent (from 0) to one in the clause; None outside of it."""
 
 
 class Refusal(Exception):
@@ -28,15 +23,15 @@ def is_of_the_clause(sqlstate: str | None) -> bool:
     return sqlstate is not None and sqlstate != _PRIVILEGE and sqlstate.startswith(_OF_THE_CLAUSE)
 
 
-def sentence(sqlstate: str, message: str, location: int | None, text: str, tokens: tuple[Token, ...]) -> str:
-    """Postgres's error about a clause, as the protocol says it; the location counts characters of `text` from 0."""
+def sentence(sqlstate: str, message: str, location: int | None, tokens: tuple[Token, ...]) -> str:
+    """Postgres's error about the clause of these tokens, as the protocol says it; the location counts its characters from 0."""
     if sqlstate == "42804" and "of CHECK " in message:
         return NOT_BOOLEAN
     # Where a clause is looked at is nothing that who wrote it knows of.
     message = message.replace("check constraints", "a where clause").replace("check constraint", "a where clause")
     if location is None:
         return message
-    if location >= len(text.rstrip()):
+    if location >= tokens[-1].end:
         return f"At location {location}: unexpected end of the clause"
     if sqlstate in _UNKNOWN and (name := reference(tokens, location)):
         message = f"unknown reference {name}"

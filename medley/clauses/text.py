@@ -4,6 +4,7 @@ This decides nothing about its meaning. It knows where tokens end, so that quote
 inside the clause, and replaces each `$n` by its value, an untyped literal: Postgres finds its type from the context.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,19 +21,15 @@ class Written:
     """A clause with its values in it, and where each piece of it came from."""
 
     sql: str
-    starts: tuple[tuple[int, int], ...]
-    """(place in `sql`, place in the clause) of each piece, in order."""
+    starts: tuple[int, ...]
+    origins: tuple[int, ...]
+    """Where each token starts in `sql`, and in the clause."""
+    end: int
+    """Where the clause ends."""
 
     def place(self, at: int) -> int:
-        """The place in the clause of a place in `sql`: that of the parameter, inside its value."""
-        here, there = 0, 0
-        for start, origin in self.starts:
-            if start > at:
-                break
-            here, there = start, origin
-        following = next((origin for start, origin in self.starts if start > here), None)
-        found = there + at - here
-        return found if following is None else min(found, max(there, following - 1))
+        """The place in the clause of the token that stands at a place in `sql`."""
+        return self.end if at >= len(self.sql) else self.origins[max(0, bisect_right(self.starts, at) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +48,16 @@ class Clause:
     def write(self, params: Sequence[str]) -> Written:
         """As SQL. Raises Refusal when a parameter has no value, or one that Postgres cannot hold."""
         pieces: list[str] = []
-        starts: list[tuple[int, int]] = []
+        starts: list[int] = []
         at = end = 0
         for token in self.tokens:
             space = " " if token.offset > end else ""  # white space and comments, which are the same to Postgres
             piece = self._value(token, params) if _is_parameter(token) else token.text
-            starts.append((at + len(space), token.offset))
+            starts.append(at + len(space))
             pieces += (space, piece)
             at += len(space) + len(piece)
             end = token.end
-        return Written("".join(pieces), tuple(starts))
+        return Written("".join(pieces), tuple(starts), tuple(token.offset for token in self.tokens), end)
 
     def _value(self, token: Token, params: Sequence[str]) -> str:
         number = int(token.text[1:])
