@@ -17,15 +17,15 @@ import structlog
 
 from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
 from medley.runtime.errors import Transient
-from medley.runtime.postgres import FAILURES
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
+from services.sync.session import Session
 from services.sync.settings import SyncSettings
 from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
-from services.sync.where import Equality, check_type, parse
+from services.sync.where import Constant, Equality, Term, check_type, parse
 
 log = structlog.get_logger()
 
@@ -87,14 +87,15 @@ class Openings:
 
     async def _make(self, request: OpenRequest) -> ShapeRecord:
         definition = request.definition
-        equalities = parse(definition.where, definition.params) if definition.where else []
+        terms = parse(definition.where, definition.params) if definition.where else []
+        equalities = [term for term in terms if isinstance(term, Equality)]
         async with self._pool.acquire() as connection:
             table = await self._describe(connection, definition)
             select_columns(table, definition)
-            await self._check(connection, table, equalities)
+            await self._check(connection, table, terms)
             await publication.publish(connection, table, self._settings)
         for _ in range(_SNAPSHOT_TRIES):
-            session = await _Session.open(self._pool)
+            session = await Session.open(self._pool)
             shape = None
             try:
                 recent = self._fanout.recent()
@@ -159,20 +160,23 @@ class Openings:
         self._fanout.add(shape)
         return shape
 
-    async def _check(
-        self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, equalities: list[Equality]
-    ) -> None:
+    async def _check(self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, terms: list[Term]) -> None:
         """Let Postgres judge the clause as a whole. Raises Refused with its words."""
-        if not equalities:
+        if not terms:
             return
         columns = {facts.column.name: facts for facts in table.columns}
-        for equality in equalities:
-            check_type(columns, equality)
-        clause = " AND ".join(equality.sql for equality in equalities)
+        for term in terms:
+            if isinstance(term, Equality):
+                check_type(columns, term)
+        clause = " AND ".join(term.sql for term in terms)
+        constants = " AND ".join(f"({term.sql})" for term in terms if isinstance(term, Constant))
         try:
             await connection.execute(f"EXPLAIN SELECT 1 FROM {table.sql} WHERE {clause}")
+            holds = not constants or await connection.fetchval(f"SELECT ({constants}) IS TRUE")
         except (asyncpg.DataError, asyncpg.SyntaxOrAccessError) as error:
             raise Refused("where", str(error)) from error
+        if not holds:
+            raise Refused("where", "the clause is true for no row: this version has no shape that is empty for ever")
 
     async def _conditions(
         self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, equalities: list[Equality]
@@ -199,7 +203,7 @@ class Openings:
         task.add_done_callback(self._tasks.discard)
 
     async def _export(
-        self, session: "_Session", shape: LiveShape, table: Table, equalities: list[Equality], revision: int
+        self, session: Session, shape: LiveShape, table: Table, equalities: list[Equality], revision: int
     ) -> None:
         """The rows into the stream, then the record says so; unless the shape was dropped meanwhile."""
         started = time.monotonic()
@@ -228,29 +232,3 @@ class Openings:
         finally:
             await session.close()
         return None
-
-
-class _Session:
-    """A pooled connection in a REPEATABLE READ transaction, given back whatever state it is in."""
-
-    def __init__(self, pool: asyncpg.Pool, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        self._pool = pool
-        self.connection = connection
-
-    @classmethod
-    async def open(cls, pool: asyncpg.Pool) -> "_Session":
-        connection = await pool.acquire()
-        try:
-            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        except BaseException:
-            await pool.release(connection)
-            raise
-        return cls(pool, connection)
-
-    async def close(self) -> None:
-        try:
-            await self.connection.execute("ROLLBACK")
-        except FAILURES:
-            self.connection.terminate()
-        finally:
-            await self._pool.release(self.connection)

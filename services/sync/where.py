@@ -1,13 +1,14 @@
 """Where clauses of this version: equalities joined by AND. Parsing and matching are pure.
 
-`column = constant`, either order, constants being literals or `$n`. A comparison is made on Postgres's own text
+`column = constant`, either order, constants being literals or `$n`; a boolean column alone, which is `column = true`;
+and constants alone (`true`, `1 = 1`), which Postgres judges once. A comparison is made on Postgres's own text
 of the value, and only for types whose equality is equality of that text once it is put into a canonical form;
 any other type or operator is refused, never guessed.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from medley.sql.quoting import quote_identifier, quote_literal
 from services.sync.table import ColumnFacts, Refused
@@ -22,6 +23,7 @@ _TOKEN = re.compile(
 )
 
 _MOST = 1000
+_NOT_BOOLEAN = "WHERE clause must return a boolean"
 
 Canonical = Callable[[str], str]
 Condition = tuple[str, str, str]
@@ -57,6 +59,20 @@ class Equality:
     """As it was written, without quotes."""
     sql: str
     """The same condition, written out of its parts: identifiers and literals quoted."""
+    at: int = field(default=0, compare=False)
+    """Where the column stands in the clause."""
+    bare: bool = False
+    """The column stands for itself, and so must be a boolean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A condition that is the same for every row."""
+
+    sql: str
+
+
+Term = Equality | Constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +99,18 @@ class Where:
         return not self.never and self.key_of(row) == self.values
 
 
-def parse(text: str, params: Sequence[str]) -> list[Equality]:
-    """The equalities of a clause. Raises Refused with the place of what is not understood."""
+def parse(text: str, params: Sequence[str]) -> list[Term]:
+    """The conditions of a clause. Raises Refused with the place of what is not understood."""
     tokens = _tokens(text)
-    equalities = []
+    terms = []
     place = 0
     while True:
-        equality, place = _term(tokens, place, params, text)
-        equalities.append(equality)
-        if len(equalities) > _MOST:
+        term, place = _term(tokens, place, params, text)
+        terms.append(term)
+        if len(terms) > _MOST:
             raise Refused("where", f"more than {_MOST} conditions")
         if place == len(tokens):
-            return equalities
+            return terms
         kind, value, at = tokens[place]
         if kind != "word" or value.lower() != "and":
             raise _unsupported(text, at)
@@ -126,6 +142,7 @@ def _unsupported(text: str, at: int) -> Refused:
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
+    at: int
 
     @property
     def sql(self) -> str:
@@ -133,53 +150,73 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
-class _Constant:
+class _Value:
     text: str
     sql: str
+    boolean: bool = False
 
 
-def _term(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[Equality, int]:
+def _term(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[Term, int]:
     depth = 0
     while place < len(tokens) and tokens[place][1] == "(" and tokens[place][0] == "symbol":
         depth, place = depth + 1, place + 1
-    left, place = _operand(tokens, place, params, text)
-    if place >= len(tokens) or tokens[place][1] != "=":
-        raise _unsupported(text, tokens[place][2] if place < len(tokens) else len(text))
-    right, after = _operand(tokens, place + 1, params, text)
+    left, after = _operand(tokens, place, params, text)
+    if after < len(tokens) and tokens[after][1] == "=":
+        sign = tokens[after][2]
+        right, after = _operand(tokens, after + 1, params, text)
+        term = _comparison(left, right, text, sign)
+    else:
+        term = _alone(left)
     for _ in range(depth):
         if after >= len(tokens) or tokens[after][1] != ")":
             raise _unsupported(text, tokens[after][2] if after < len(tokens) else len(text))
         after += 1
+    return term, after
+
+
+def _comparison(left: _Column | _Value, right: _Column | _Value, text: str, sign: int) -> Term:
     match (left, right):
-        case (_Column(), _Constant()):
-            return Equality(left.name, right.text, f"{left.sql} = {right.sql}"), after
-        case (_Constant(), _Column()):
-            return Equality(right.name, left.text, f"{right.sql} = {left.sql}"), after
+        case (_Column(), _Value()):
+            return Equality(left.name, right.text, f"{left.sql} = {right.sql}", left.at)
+        case (_Value(), _Column()):
+            return Equality(right.name, left.text, f"{right.sql} = {left.sql}", right.at)
+        case (_Value(), _Value()):
+            return Constant(f"{left.sql} = {right.sql}")
         case _:
-            raise _unsupported(text, tokens[place][2])
+            raise _unsupported(text, sign)
 
 
-def _operand(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[_Column | _Constant, int]:
+def _alone(operand: _Column | _Value) -> Term:
+    match operand:
+        case _Column(name, at):
+            return Equality(name, "true", operand.sql, at, bare=True)
+        case _Value(_, sql, boolean=True):
+            return Constant(sql)
+        case _:
+            raise Refused("where", _NOT_BOOLEAN)
+
+
+def _operand(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[_Column | _Value, int]:
     if place >= len(tokens):
         raise _unsupported(text, len(text))
     kind, value, at = tokens[place]
     match kind:
         case "string":
             plain = value[1:-1].replace("''", "'")
-            return _Constant(plain, quote_literal(plain)), place + 1
+            return _Value(plain, quote_literal(plain)), place + 1
         case "number":
-            return _Constant(value, value), place + 1
+            return _Value(value, value), place + 1
         case "param":
             number = int(value[1:])
             if not 1 <= number <= len(params):
                 raise Refused("where", f"At location {at}: parameter {value} was not provided")
-            return _Constant(params[number - 1], quote_literal(params[number - 1])), place + 1
+            return _Value(params[number - 1], quote_literal(params[number - 1])), place + 1
         case "quoted":
-            return _Column(value[1:-1].replace('""', '"')), place + 1
+            return _Column(value[1:-1].replace('""', '"'), at), place + 1
         case "word" if value.lower() in ("true", "false"):
-            return _Constant(value.lower(), value.lower()), place + 1
+            return _Value(value.lower(), value.lower(), boolean=True), place + 1
         case "word" if value.lower() not in ("and", "or", "not", "null", "in", "is", "like"):
-            return _Column(value.lower()), place + 1
+            return _Column(value.lower(), at), place + 1
         case _:
             raise _unsupported(text, at)
 
@@ -201,7 +238,9 @@ def check_type(columns: Mapping[str, ColumnFacts], equality: Equality) -> Column
     """The compared column. Raises Refused when it is unknown, or of a type that is not compared by its text."""
     facts = columns.get(equality.column)
     if facts is None:
-        raise Refused("where", f"unknown reference {equality.column}")
+        raise Refused("where", f"At location {equality.at}: unknown reference {equality.column}")
+    if equality.bare and (facts.type_name != "bool" or facts.dims):
+        raise Refused("where", _NOT_BOOLEAN)
     if facts.type_name not in CANONICAL or facts.dims or not facts.deterministic:
         kind = facts.type_name + "[]" * bool(facts.dims)
         raise Refused("where", f"{equality.column} is of type {kind}: this version cannot compare it")

@@ -4,7 +4,7 @@ import pytest
 
 from medley.contracts.shapes import Column
 from services.sync.table import ColumnFacts, Refused
-from services.sync.where import Equality, check_type, compile_conditions, parse
+from services.sync.where import Constant, Equality, check_type, compile_conditions, parse
 
 
 def test_every_way_to_write_an_equality() -> None:
@@ -21,12 +21,12 @@ def test_every_way_to_write_an_equality() -> None:
 @pytest.mark.parametrize(
     ("clause", "place"),
     [
-        ("a", "location 1"),
         ("a =", "location 3"),
         ("a = 1 OR b = 2", "location 6"),
         ("a < 1", "location 2"),
         ("a = b", "location 2"),
-        ("1 = 1", "location 2"),
+        ("a OR b", "location 2"),
+        ("a IS NULL", "location 2"),
         ("a = 1 AND", "location 9"),
         ("(a = 1", "location 6"),
         ("a = 1)", "location 5"),
@@ -59,8 +59,28 @@ def test_types_whose_equality_is_not_that_of_their_text_are_refused(column: Colu
 
 
 def test_an_unknown_column_is_refused() -> None:
-    with pytest.raises(Refused, match="unknown reference b"):
-        check_type({"a": facts("a", "int4")}, Equality("b", "1", '"b" = 1'))
+    [equality] = parse(" x = 1", [])
+    with pytest.raises(Refused, match="At location 1: unknown reference x"):
+        check_type({"a": facts("a", "int4")}, equality)  # type: ignore[arg-type]
+
+
+def test_a_boolean_column_by_itself_and_constants() -> None:
+    assert parse("""done AND ("Odd") AND true AND 1 = 1 AND ('a' = $1)""", ["b"]) == [
+        Equality("done", "true", '"done"', bare=True),
+        Equality("Odd", "true", '"Odd"', bare=True),
+        Constant("true"),
+        Constant("1 = 1"),
+        Constant("'a' = 'b'"),
+    ]
+    check_type({"done": facts("done", "bool")}, Equality("done", "true", '"done"', bare=True))
+
+
+def test_what_is_no_condition() -> None:
+    with pytest.raises(Refused, match="WHERE clause must return a boolean"):
+        parse("1", [])
+    for column in (facts("n", "int4"), facts("n", "bool", dims=1)):
+        with pytest.raises(Refused, match="WHERE clause must return a boolean"):
+            check_type({"n": column}, Equality("n", "true", '"n"', bare=True))
 
 
 @pytest.mark.parametrize(

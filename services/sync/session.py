@@ -1,0 +1,31 @@
+"""A pooled connection inside one snapshot of the database."""
+
+import asyncpg
+
+from medley.runtime.postgres import FAILURES
+
+
+class Session:
+    """In a REPEATABLE READ transaction from `open` on; given back whatever state it is in."""
+
+    def __init__(self, pool: asyncpg.Pool, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        self._pool = pool
+        self.connection = connection
+
+    @classmethod
+    async def open(cls, pool: asyncpg.Pool) -> "Session":
+        connection = await pool.acquire()
+        try:
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        except BaseException:
+            await pool.release(connection)
+            raise
+        return cls(pool, connection)
+
+    async def close(self) -> None:
+        try:
+            await self.connection.execute("ROLLBACK")
+        except FAILURES:
+            self.connection.terminate()
+        finally:
+            await self._pool.release(self.connection)

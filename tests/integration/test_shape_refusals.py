@@ -1,0 +1,87 @@
+"""What cannot be a shape is refused in the words that clients know (protocol section 1.8); what can be is opened."""
+
+import secrets
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.shapes import Refusal, Shapes
+
+NOT_THERE = (
+    'Table "public"."{t}" does not exist. If the table name contains capitals or special characters you must quote it.'
+)
+
+
+@pytest_asyncio.fixture
+async def table(shapes: Shapes) -> str:
+    name = f"t_{secrets.token_hex(4)}"
+    await shapes.database.execute(
+        f"CREATE TABLE {name} (id int PRIMARY KEY, tenant int, done bool NOT NULL, tags text[], mood text)"
+    )
+    await shapes.database.execute(f"INSERT INTO {name} VALUES (1, 7, true, '{{}}', NULL), (2, 7, false, '{{}}', 'm')")
+    return name
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "text"),
+    [
+        ({"columns": ("tenant",)}, "columns", "The list of columns must include all primary key columns, missing: id"),
+        ({"columns": ("id", "x")}, "columns", "The following columns are not found on the table: x"),
+        ({"columns": ("x", "y")}, "columns", "The following columns are not found on the table: x, y"),
+        ({"where": "x = 1"}, "where", "At location 0: unknown reference x"),
+        ({"where": "tenant = 7 AND nope"}, "where", "At location 15: unknown reference nope"),
+        ({"where": '"Tenant" = 7'}, "where", "At location 0: unknown reference Tenant"),
+        ({"where": "tenant"}, "where", "WHERE clause must return a boolean"),
+        ({"where": "tags"}, "where", "WHERE clause must return a boolean"),
+        ({"where": "1"}, "where", "WHERE clause must return a boolean"),
+    ],
+)
+async def test_the_texts_of_refusals(shapes: Shapes, table: str, asked: dict[str, Any], field: str, text: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        await shapes.open(table, **asked)
+    assert refusal.value.errors == {field: [text]}
+
+
+@pytest.mark.parametrize(("schema", "name"), [("public", "nope"), ("public", "Capitals"), ("no such", "x"), ("", "")])
+async def test_a_table_that_is_not_there(shapes: Shapes, schema: str, name: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        await shapes.open(name, schema)
+    [text] = refusal.value.errors["table"]
+    assert text == NOT_THERE.format(t=name).replace('"public"', f'"{schema}"')
+
+
+async def test_catalogues_are_no_tables_to_follow(shapes: Shapes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        await shapes.open("pg_class", "pg_catalog")
+    assert list(refusal.value.errors) == ["table"]
+
+
+@pytest.mark.parametrize(
+    ("where", "params", "ids"),
+    [
+        ("true", (), {"1", "2"}),
+        ("TRUE = true", (), {"1", "2"}),
+        ("1 = 1 AND tenant = 7", (), {"1", "2"}),
+        ("'a' = $1", ("a",), {"1", "2"}),
+        ("done", (), {"1"}),
+        ('("done") AND tenant = $1', ("7",), {"1"}),
+        ("done = false", (), {"2"}),
+    ],
+)
+async def test_conditions_without_a_comparison(
+    shapes: Shapes, table: str, where: str, params: tuple[str, ...], ids: set[str]
+) -> None:
+    shape = await shapes.open(table, where=where, params=params)
+    assert {row["value"]["id"] for row in await shape.snapshot()} == ids
+    await shapes.database.execute(f"UPDATE {table} SET done = NOT done")
+    await shapes.caught_up()
+    operations = {entry["value"]["id"]: entry["headers"]["operation"] for entry in await shape.log()}
+    moved = {"1": "delete", "2": "insert"} if ids == {"1"} else {"1": "insert", "2": "delete"}
+    assert operations == ({"1": "update", "2": "update"} if ids == {"1", "2"} else moved)
+
+
+@pytest.mark.parametrize("where", ["false", "1 = 2", "true = false AND done"])
+async def test_a_clause_that_nothing_matches_is_refused(shapes: Shapes, table: str, where: str) -> None:
+    with pytest.raises(Refusal, match="true for no row"):
+        await shapes.open(table, where=where)
