@@ -29,6 +29,7 @@ from services.api.server import bind, serve
 from services.api.settings import ApiSettings
 from services.api.shape.feeds import Feeds
 from services.api.shape.route import ShapeRoute
+from services.api.shape.subset import Subsets
 
 _LAST_SECONDS = 3.0
 _SLASHES = re.compile(r"/{2,}")
@@ -130,6 +131,7 @@ class Api:
             waiting = asyncio.create_task(closing.wait())
             with open_blobs(backends.pool) as stored:
                 self._application.rest = _rest(backends, stored.shelf, self._application.schema_routes)
+                self._application.shapes.subsets = Subsets(backends.pool, self._application.settings.subset_seconds)
                 try:
                     await asyncio.wait({waiting, following, self._http}, return_when=asyncio.FIRST_COMPLETED)
                     if following.done():
@@ -138,7 +140,7 @@ class Api:
                     self._application.shapes.release()
                     if self._stop.is_set():
                         await asyncio.wait({self._http})  # while the last requests end, they are still served
-                    self._application.rest = None
+                    self._application.rest = self._application.shapes.subsets = None
                     waiting.cancel()
                     following.cancel()
                     await asyncio.gather(waiting, following, return_exceptions=True)
