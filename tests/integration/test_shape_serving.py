@@ -419,3 +419,43 @@ async def test_queryable_columns_stand_in_for_columns(http: httpx.AsyncClient, t
     assert list(orjson.loads(answer.headers["electric-schema"])) == ["id"]
     hidden = await shape(http, table, queryable_columns="id", columns="id,title")
     assert "title" in hidden.json()["errors"]["columns"][0]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_subset_says_where_to_go_on(
+    http: httpx.AsyncClient, sql: asyncpg.Connection, table: str, method: str
+) -> None:
+    await sql.execute(f"INSERT INTO {table} VALUES (1, 'a'), (2, 'b'), (3, 'b')")
+    _, state = await caught_up(http, table)
+    wanted = {"where": "title = $1", "params": {"1": "b"}, "order_by": "id DESC", "limit": 1}
+    if method == "POST":
+        answer = await http.post("/v1/shape", params={"table": table, **state}, json=wanted)
+    else:
+        query = {f"subset__{name}": value for name, value in wanted.items()}
+        query["subset__params"] = orjson.dumps(wanted["params"]).decode()
+        answer = await shape(http, table, **state, **query)
+    assert answer.status_code == 200, answer.text
+    assert [row["value"] for row in answer.json()["data"]] == [{"id": "3", "title": "b"}]
+    headers = answer.headers
+    assert (headers["electric-handle"], headers["electric-offset"]) == (state["handle"], state["offset"])
+    assert headers["electric-snapshot"] == "true"
+    assert "id" in orjson.loads(headers["electric-schema"])
+    assert headers["cache-control"] == "no-cache"
+    assert "etag" not in headers
+    anew = await shape(http, table, offset="now", log="changes_only", subset__where="id = 1")
+    assert anew.headers["electric-offset"] == "0_inf", "where a stream of changes begins that lacks none"
+    moved = await http.post("/v1/shape", params={"table": table, **state, "handle": "1-1"}, json=wanted)
+    assert (moved.status_code, moved.headers["electric-handle"]) == (409, state["handle"])
+
+
+async def test_subset_refusals_name_the_field_below_subset(http: httpx.AsyncClient, table: str) -> None:
+    for query, field in (
+        ({"subset__where": "nope = 1"}, "where"),
+        ({"subset__where": "id = 'x'"}, "where"),
+        ({"subset__limit": "1"}, "order_by"),
+        ({"subset__order_by": "id + 1"}, "order_by"),
+        ({"subset__where": "title = $1"}, "params"),
+    ):
+        answer = await shape(http, table, offset="now", **query)
+        assert answer.status_code == 400, query
+        assert list(answer.json()["errors"]["subset"]) == [field]
