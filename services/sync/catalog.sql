@@ -20,14 +20,15 @@ SELECT t.relid::regclass::text FROM pg_catalog.pg_partition_tree($1::bigint::oid
 
 -- name: columns
 -- $1 relation OID: its columns in order, with what the schema header needs. Generated columns are in the replication
--- stream from Postgres 18 on, and only stored ones.
+-- stream from Postgres 18 on, and only stored ones. An array is its element's array type: `oidvector`, which has elements, too,
+-- is not written like one, and a domain over an array is a type of its own.
 SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifier,
        a.attnotnull AS not_null, a.attgenerated = 'v' AS virtual,
        a.attgenerated = '' OR (a.attgenerated = 's' AND pg_catalog.current_setting('server_version_num')::int >= 180000)
            AS published,
        coalesce(e.typname, t.typname) AS type_name,
        pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(t.typname) AS type_sql,
-       CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN greatest(a.attndims, 1) ELSE 0 END AS dims,
+       CASE WHEN e.oid IS NOT NULL THEN greatest(a.attndims, 1) ELSE 0 END AS dims,
        (SELECT k.place - 1 FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place)
         WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.number = a.attnum AND k.place <= i.indnkeyatts
        ) AS pk_index,
@@ -35,7 +36,7 @@ SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifie
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace s ON s.oid = t.typnamespace
-LEFT JOIN pg_catalog.pg_type e ON t.typcategory = 'A' AND e.oid = t.typelem
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
