@@ -16,10 +16,10 @@ WHERE p.oid = ANY ($1::bigint[]::oid[])
 -- name: types
 -- $1 OIDs of types, $2 those of them that text may be read as: these and all that they are made of, with the
 -- functions that read and write their text.
-WITH RECURSIVE part (oid, is_made) AS (
-    SELECT t.oid, t.oid = ANY ($2::bigint[]::oid[]) FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1::bigint[]::oid[])
+WITH RECURSIVE part (oid, is_made, is_named) AS (
+    SELECT t.oid, t.oid = ANY ($2::bigint[]::oid[]), true FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1::bigint[]::oid[])
     UNION
-    SELECT of.oid, p.is_made
+    SELECT of.oid, p.is_made, false
     FROM part p
     JOIN pg_catalog.pg_type t ON t.oid = p.oid
     CROSS JOIN LATERAL (
@@ -34,7 +34,8 @@ WITH RECURSIVE part (oid, is_made) AS (
 SELECT pg_catalog.format_type(p.oid, NULL) AS name, p.is_made,
        o.proname AS output, o.provolatile::text AS output_volatility,
        i.proname AS input, i.provolatile::text AS input_volatility,
-       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname LIKE 'reg%' AS is_catalogued
+       p.is_named AND t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname LIKE 'reg%'
+           AND t.typname NOT IN ('regconfig', 'regdictionary') AS is_catalogued
 FROM part p
 JOIN pg_catalog.pg_type t ON t.oid = p.oid
 JOIN pg_catalog.pg_proc o ON o.oid = t.typoutput

@@ -24,7 +24,7 @@ def is_of_the_clause(sqlstate: str | None) -> bool:
 
 
 def sentence(sqlstate: str, message: str, location: int | None, tokens: tuple[Token, ...]) -> str:
-    """Postgres's error about the clause of these tokens, as the protocol says it; the location counts its characters from 0."""
+    """Postgres's error about the clause of these tokens, as the protocol says it; locations count from 0."""
     if sqlstate == "42804" and "of CHECK " in message:
         return NOT_BOOLEAN
     # Where a clause is looked at is nothing that who wrote it knows of.
@@ -43,7 +43,7 @@ def reference(tokens: tuple[Token, ...], location: int) -> str:
     names: list[str] = []
     wanted = True
     for token in tokens:
-        if token.offset < location:
+        if token.offset < location or (not wanted and token.text == ")"):  # (row).column
             continue
         if wanted and token.kind == "word":
             names.append(token.text.lower())
