@@ -90,7 +90,7 @@ class Feed:
                 filter_subjects=[subjects.SHAPE_LOG_ANY, subjects.SHAPE_POSITION],
             ),
         )
-        self.position = await self.store.position()
+        self.position = max(self.position, await self.store.position())
 
     def close(self) -> None:
         """Release everyone who waits, and let nobody wait here again."""
@@ -204,7 +204,7 @@ class Feed:
 
     async def _on_message(self, message: Msg) -> None:
         if message.subject == subjects.SHAPE_POSITION:
-            self.position = max(self.position, int(message.data))
+            self.position = int(message.data)  # as sync says: it is lower after the database was set back
             return
         handle = message.subject.split(".")[1]
         tail = self._tails.get(handle)
