@@ -23,7 +23,10 @@ class SubsetAsked:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A valid read. `offset` None stands for `now`; `handle` is None where the protocol ignores it."""
+    """A valid read. `offset` None stands for `now`; `handle` is None where the protocol ignores it.
+
+    `led_to`: the handle that came with `offset=-1`, after must-refetch: the client expects that one, or a newer.
+    """
 
     definition: ShapeDefinition
     offset: Offset | None
@@ -33,6 +36,7 @@ class Asked:
     sse: bool = False
     cursor: int | None = None
     subset: SubsetAsked | None = None
+    led_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ def parse(asked: Given) -> Asked | Errors:
         errors["live_sse"] = ["can't be true unless live is also true"]
     if errors or definition is None:
         return errors
-    return Asked(definition, offset, named["offset"], handle, live, sse, _cursor(named.get("cursor")), subset)
+    led_to = named.get("handle") or None if offset == BEFORE_ALL else None
+    return Asked(definition, offset, named["offset"], handle, live, sse, _cursor(named.get("cursor")), subset, led_to)
 
 
 def parse_deletion(asked: Given) -> AskedToDelete | Errors:

@@ -139,6 +139,7 @@ class Reading:
             self._cursor(asked),
             (b"cache-control", f"public, max-age={age}".encode()),
             (b"content-type", b"text/event-stream"),
+            (b"x-accel-buffering", b"no"),  # a proxy passes each event on as it comes
         ]
         return Streamed(200, following.events(offset, self._settings.sse_seconds), headers)
 
@@ -166,13 +167,18 @@ class Reading:
             headers.append((b"electric-up-to-date", b""))
         if asked.live:
             return [*headers, self._cursor(asked), (b"cache-control", _LIVE_CACHE)]
-        cache = _INITIAL_CACHE if asked.offset_text == "-1" else self._cache()
-        return [*headers, (b"cache-control", cache), _schema(record)]
+        return [*headers, (b"cache-control", self._cache(asked, record)), _schema(record)]
 
     def _cursor(self, asked: Asked) -> tuple[bytes, bytes]:
         return b"electric-cursor", str(cursor(asked.cursor, self._settings.long_poll_seconds)).encode()
 
-    def _cache(self) -> bytes:
+    def _cache(self, asked: Asked, record: ShapeRecord) -> bytes:
+        """Of a read that is not live. The start of another handle than the one that the client was led to is for nobody
+        else: kept by a cache, it could lead everyone in a circle."""
+        if asked.led_to not in (None, record.handle):
+            return b"no-cache"
+        if asked.offset_text == "-1":
+            return _INITIAL_CACHE
         settings = self._settings
         return f"public, max-age={settings.cache_max_age}, stale-while-revalidate={settings.cache_stale_age}".encode()
 
