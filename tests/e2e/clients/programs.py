@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 FOLDER = Path(__file__).resolve().parents[1] / "js"
-_PATIENCE = 25
+_PATIENCE = 60
 _LINE = 64 * 1024 * 1024
 
 Line = dict[str, Any]
@@ -26,16 +26,15 @@ class Program:
 
     async def says(self, accepts: Callable[[Line], bool], what: str = "what was waited for") -> Line:
         """Read on until a line is accepted; that line."""
-        assert self._process.stdout is not None
         while True:
-            try:
-                text = await asyncio.wait_for(self._process.stdout.readline(), _PATIENCE)
-            except TimeoutError:
-                raise AssertionError(f"not within {_PATIENCE} s: {what}; it said last {self._last()}") from None
-            assert text, f"the program ended before {what}; it said last {self._last()}"
-            self.said.append(json.loads(text))
+            self.said.append(json.loads(await self._line(what)))
             if accepts(self.said[-1]):
                 return self.said[-1]
+
+    async def prints(self, text: str) -> None:
+        """Read on until a line, of a program that does not speak JSON, has this text in it."""
+        while text not in await self._line(text):
+            pass
 
     async def shows(self, rows: list[Row], name: str = "shape") -> Line:
         """Read on until the shape of this name holds exactly these rows."""
@@ -57,6 +56,15 @@ class Program:
             while text := await self._process.stdout.readline():
                 self.said.append(json.loads(text))
             return await self._process.wait()
+
+    async def _line(self, what: str) -> str:
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), _PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"not within {_PATIENCE} s: {what}; it said last {self._last()}") from None
+        assert line, f"the program ended before {what}; it said last {self._last()}"
+        return line.decode()
 
     async def kill(self) -> None:
         if self._process.returncode is None:

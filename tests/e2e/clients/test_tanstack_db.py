@@ -11,7 +11,7 @@ from tests.e2e.clients.programs import Program, Row, running
 from tests.support.library import Library
 
 pytestmark = pytest.mark.node
-MODES = pytest.mark.parametrize("mode", ["eager"])
+MODES = pytest.mark.parametrize("mode", ["eager", "progressive", "on-demand"])
 QUERIES = {
     "all": "SELECT id, title, score, owner_id FROM {0}_items",
     "best": "SELECT id, title, score, owner_id FROM {0}_items WHERE score > 10 ORDER BY score DESC LIMIT 3",
@@ -34,7 +34,10 @@ async def collections(
         " FROM generate_series(1, 40) n"
     )
     url = f"{library.api}/v1/shape"
-    shapes = {each: {"url": url, "params": {"table": f"{name}_{each}"}} for each in ("items", "owners")}
+    # On demand, a collection does not hold the row whose update makes it match: it needs all of it.
+    replica = "full" if mode == "on-demand" else "default"
+    tables = {each: {"table": f"{name}_{each}", "replica": replica} for each in ("items", "owners")}
+    shapes = {each: {"url": url, "params": params} for each, params in tables.items()}
     async with running(node, "tanstack.mjs", mode=mode, shapes=shapes) as js:
         yield js
 

@@ -10,14 +10,17 @@ export function say(line) {
   process.stdout.write(`${JSON.stringify(line, encode)}\n`)
 }
 
-/** Calls the function that a command names: `{"do": name, ...}`. */
+/** Calls the function that a command names: `{"do": name, ...}`. The function that it gives ends the listening. */
 export function listen(actions) {
   const lines = createInterface({ input: process.stdin })
   lines.on('line', (line) => {
     const { do: name, ...rest } = JSON.parse(line)
     actions[name](rest)
   })
-  return () => lines.close()
+  return () => {
+    lines.close()
+    process.stdin.destroy()
+  }
 }
 
 /** A fetch for the option `fetchClient`, and its log. */
