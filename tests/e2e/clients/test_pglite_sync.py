@@ -66,7 +66,8 @@ class Copy:
             )
 
     async def reached(self, js: Program) -> Line:
-        wanted: dict[str, Any] = dict(await self._connection.fetchrow(self.state))
+        (row,) = await self._connection.fetch(self.state)
+        wanted: dict[str, Any] = dict(row)
         return await js.says(lambda line: line.get("state") == wanted, f"PGlite holds {json.dumps(wanted)}")
 
 
