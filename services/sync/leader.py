@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
-from medley.contracts import streams, subjects
+from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import Heartbeat
 from medley.runtime import bus
 from medley.runtime.errors import Transient
@@ -147,11 +147,12 @@ async def _newest(js: JetStreamContext, registry: Registry, identity: str) -> in
 
 
 async def _start_afresh(js: JetStreamContext, registry: Registry, identity: str) -> None:
-    """Forget what was captured: it cannot be continued."""
+    """Forget what was captured: it cannot be continued. First of all readers hear that the position is none: what they
+    knew may lie beyond all that comes."""
+    await js.publish(subjects.SHAPE_POSITION, b"0", headers={headers.ROLLUP: "sub"})
     for record in await registry.records():
         await registry.forget(record.handle)
     await js.purge_stream(streams.CHANGES.name)
-    await js.purge_stream(streams.SHAPES.name, subject=subjects.SHAPE_POSITION)
     await registry.save_database(identity)
 
 
