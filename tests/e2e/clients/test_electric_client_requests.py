@@ -35,7 +35,7 @@ async def test_it_asks_once_for_each_change_and_not_at_all_while_nothing_happens
         await js.tell("requests")
         quiet = await js.says(lambda line: line["name"] == "quiet" and "rows" not in line)
         busy = await js.says(lambda line: line["name"] == "busy" and "rows" not in line)
-    # The snapshot, the log up to its end, then live: one that waits (on a slow machine until it is over), or one stream.
+    # The snapshot, the log up to its end, then live: one that waits (on a slow machine, to its end), or one stream.
     assert [r["offset"] for r in quiet["requests"] if "live" not in r] == ["-1", "0_0"]
     assert 1 <= len(quiet["requests"]) - 2 <= 3
     assert {r["status"] for r in busy["requests"][:-1]} == {200}
