@@ -11,7 +11,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medley.runtime.errors import ConfigurationError
 
-
 _MOST_HEAD = 1024 * 1024  # a where clause and its parameters at their longest, percent-encoded, and room
 
 _LONG = 65_535

@@ -1,18 +1,23 @@
 """What a shape holds after an offset: a chunk of its snapshot, or of its log. Built once for all who ask for the same.
 
-Nothing here waits for changes: who waits, and for how long, is decided in `read` and `events`.
+Nothing here waits for changes, only for a snapshot's export: who waits for changes is decided in `read` and `events`.
 """
 
+import time
+from functools import partial
 from typing import NamedTuple
 
 import orjson
 
 from medley.contracts.offsets import BEFORE_ALL, SNAPSHOT_END, Offset
 from medley.contracts.shapes import ShapeRecord
+from medley.runtime.errors import Transient
 from services.api.shape.feed import Feed
 from services.api.shape.response import up_to_date
 from services.api.shape.store import Piece
 from services.api.shape.tail import Tail
+
+_EXPORT_PAUSE = 0.02  # seconds between two looks at a snapshot that is being exported
 
 
 class Gone(Exception):
@@ -29,29 +34,45 @@ class Chunk(NamedTuple):
 
 
 class Contents:
-    """Reads through one feed. `chunk_bytes`: a chunk of a log is closed by the entry that makes it this large."""
+    """Reads through one feed. `chunk_bytes`: a chunk of a log is closed by the entry that makes it this large;
+    `patience`: seconds that a chunk of a snapshot may take to be exported."""
 
-    def __init__(self, feed: Feed, chunk_bytes: int) -> None:
+    def __init__(self, feed: Feed, chunk_bytes: int, patience: float) -> None:
         self._feed = feed
         self._chunk_bytes = chunk_bytes
+        self._patience = patience
 
     async def snapshot(self, record: ShapeRecord, offset: Offset) -> Chunk | None:
-        """The chunk after the offset, which is before the snapshot's end; None when all of it was read. Raises Gone."""
+        """The chunk after the offset, which is before the snapshot's end; None when all of it was read.
+
+        Raises Gone; Transient when the chunk is still being exported after `patience` seconds.
+        """
         number = 0 if offset == BEFORE_ALL else offset.op + 1
-        kept: Chunk | None = self._feed.bodies.get(record.handle, offset)
+        kept: Chunk | None = self._feed.bodies.get(record.handle, number)
         if kept is not None:
             return kept
-        body = await self._parts(record, number)
-        if body is None and number == 0:
-            raise Gone
+        body = await self._feed.builds.once(partial(self._exported, record.handle, number), record.handle, number)
         if body is None:
             return None
         chunk = Chunk(body, Offset(0, number), at_end=False, has_data=True)
-        self._feed.bodies.keep(chunk, len(body), record.handle, offset)
+        self._feed.bodies.keep(chunk, len(body), record.handle, number)
         return chunk
 
+    async def _exported(self, handle: str, number: int) -> bytes | None:
+        """Chunk `number`, as soon as it is closed, also while the rest is exported; None: there is none."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            record = self._feed.record(handle)
+            if record is None:
+                raise Gone
+            if record.state == "ready" or await self._feed.store.is_closed(handle, number):
+                return await self._parts(record, number)
+            if time.monotonic() > deadline:
+                raise Transient("the snapshot is still being made")
+            await self._feed.settled(handle, _EXPORT_PAUSE)
+
     async def _parts(self, record: ShapeRecord, number: int) -> bytes | None:
-        """The parts of chunk `number` as one array; None when there is no such chunk."""
+        """The parts of a closed chunk; None when there is no such chunk."""
         sequence = await self._place(record.handle, number)
         payloads: list[bytes] = []
         wanted = record.chunk_bytes
@@ -69,7 +90,7 @@ class Contents:
                     return _joined(payloads)
             if not parts:
                 break
-        if payloads or self._feed.record(record.handle) is None:
+        if payloads or number == 0 or self._feed.record(record.handle) is None:
             raise Gone  # its end is lacking: it is being purged
         return None
 
@@ -90,7 +111,8 @@ class Contents:
         if kept is None:
             pieces = tail.since(offset)
             if pieces is None:
-                pieces = await self._stored(record.handle, offset, end, tail.end_sequence)
+                read = partial(self._stored, record.handle, offset, end, tail.end_sequence)
+                pieces = await self._feed.builds.once(read, record.handle, offset, end)
             if not pieces or pieces[0].after > offset:
                 raise Gone
             kept = joined(pieces, offset, end, self._chunk_bytes)

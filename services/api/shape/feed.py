@@ -7,6 +7,8 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from nats.aio.client import Client
@@ -28,7 +30,7 @@ from medley.contracts.shapes import (
 from medley.runtime import bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
-from services.api.shape.bodies import Bodies
+from services.api.shape.bodies import Bodies, Builds
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Tail
 
@@ -58,6 +60,7 @@ class Feed:
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self.bodies: Bodies[Any] = Bodies(_BODY_BYTES)
         """Chunks, and the events of chunks, by handle and offset."""
+        self.builds = Builds()
         self.places: Bodies[int] = Bodies(_PLACES)
         """Where to read on in the stream: after an offset of a log, or for a chunk of a snapshot."""
         self._changed = asyncio.Event()
@@ -114,6 +117,9 @@ class Feed:
         """Find the shape or have it made. Waits for a sync that is starting. Raises Transient."""
         if (record := self.known(definition)) is not None:
             return OpenReply(record=record)
+        return await self.builds.once(partial(self._open, definition), definition)
+
+    async def _open(self, definition: ShapeDefinition) -> OpenReply:
         asked = OpenRequest(definition=definition, chunk_bytes=self._settings.shape_chunk_bytes)
         request = asked.model_dump_json().encode()
         deadline = time.monotonic() + self._settings.open_seconds
@@ -148,25 +154,19 @@ class Feed:
         """Whether somebody asked for its deletion, here or at another replica."""
         return handle in self._deleted
 
-    async def ready(self, handle: str, within: float) -> ShapeRecord | None:
-        """Wait until the snapshot is whole; None when the shape is gone. Raises Transient after `within` seconds."""
-        deadline = time.monotonic() + within
-        while True:
-            record = self._records.get(handle)
-            if record is None or record.state == "ready":
-                return record
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
+    async def settled(self, handle: str, within: float) -> None:
+        """Wait until the snapshot is whole or the shape is gone, but no longer than `within` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while (record := self._records.get(handle)) is not None and record.state != "ready":
+                    self._changed.clear()
                     await self._changed.wait()
-            except TimeoutError:
-                raise Transient("the snapshot is still being made") from None
 
     async def tail(self, handle: str) -> Tail:
         """The end of a log. Raises Transient while a transaction is half written."""
         tail = self._tails.setdefault(handle, Tail())
         if not tail.loaded:
-            tail.load(await self.store.last_piece(handle))
+            tail.load(await self.builds.once(partial(self.store.last_piece, handle), handle, "last"))
         if not tail.loaded:
             try:
                 async with asyncio.timeout(self._settings.open_seconds):

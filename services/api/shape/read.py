@@ -53,7 +53,7 @@ class Reading:
         self._settings = settings
         self._subsets = subsets
         self._caller = caller
-        self._contents = Contents(feed, settings.shape_chunk_bytes)
+        self._contents = Contents(feed, settings.shape_chunk_bytes, settings.open_seconds)
 
     async def answer(self, asked: Asked, if_none_match: str | None) -> Answer:
         record = None
@@ -86,13 +86,16 @@ class Reading:
         if self._feed.was_deleted(handle):
             return must_refetch(None)
         reply = await self._feed.open(asked.definition)
+        if reply.record is not None and reply.record.handle == handle:
+            # It is not yet known to be over: a handle that was refused must not be served again.
+            await self._feed.drop(handle)
+            reply = await self._feed.open(asked.definition)
         return must_refetch(reply.record.handle if reply.record else None)
 
     async def _page(self, asked: Asked, record: ShapeRecord) -> Response:
         """One chunk: of the snapshot, or of the log, which a live request waits for."""
         chunk = None
         if asked.offset is not None and asked.offset < SNAPSHOT_END:
-            await self._ready(record)
             chunk = await self._contents.snapshot(record, asked.offset)
         if chunk is None:
             tail = await self._feed.tail(record.handle)
@@ -104,11 +107,6 @@ class Reading:
                 raise Gone
             chunk = await self._contents.log(record, tail, offset)
         return Response(200, chunk.body, self._headers(asked, record, chunk))
-
-    async def _ready(self, record: ShapeRecord) -> None:
-        """Wait until the snapshot is whole. Raises Gone, and Transient when it takes too long."""
-        if await self._feed.ready(record.handle, self._settings.open_seconds) is None:
-            raise Gone
 
     async def _reachable(self, tail: Tail, offset: Offset) -> None:
         """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds."""
@@ -125,9 +123,7 @@ class Reading:
         """Server-sent events from the offset on (section 1.6)."""
         offset = asked.offset or SNAPSHOT_END
         tail = await self._feed.tail(record.handle)
-        if offset < SNAPSHOT_END:
-            await self._ready(record)
-        elif offset.tx > 0 and offset.op == 0:
+        if offset.tx > 0 and offset.op == 0:
             # The client made it of an up-to-date message, `<LSN>_0`: it has all of that transaction.
             offset = Offset(offset.tx, _WHOLE)
         await self._reachable(tail, offset)

@@ -1,6 +1,7 @@
 """Read SHAPES without consumers: direct gets, one message or a batch (NATS ADR-31)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nats.aio.client import Client
@@ -49,6 +50,12 @@ class Part:
     payload: bytes
 
 
+def _part(found: Mapping[str, str] | None, sequence: int, payload: bytes) -> Part:
+    """A part without a chunk's number is one of the only chunk."""
+    found = found or {}
+    return Part(int(found.get(headers.CHUNK, "0")), found[headers.FINAL] == "true", sequence, payload)
+
+
 class Store:
     """The stream's messages by subject and sequence."""
 
@@ -86,15 +93,7 @@ class Store:
     async def parts(self, handle: str, sequence: int, max_bytes: int) -> list[Part]:
         """The snapshot from the first message at or after `sequence`."""
         messages = await self._batch(subjects.shape_snapshot(handle), sequence, _BATCH, max_bytes)
-        return [
-            Part(
-                int((message.headers or {}).get(headers.CHUNK, "0")),
-                (message.headers or {})[headers.FINAL] == "true",
-                number,
-                message.data,
-            )
-            for number, message in messages
-        ]
+        return [_part(message.headers, number, message.data) for number, message in messages]
 
     async def find(self, handle: str, offset: Offset, high: int) -> int:
         """The sequence of the first log message that ends after `offset`; `high` is one that does.
@@ -111,20 +110,29 @@ class Store:
                 high = middle
         return high
 
+    async def is_closed(self, handle: str, number: int) -> bool:
+        """Whether chunk `number` of a snapshot is whole, though others may still come."""
+        last = await self._last_part(handle)
+        return last is not None and (last.chunk > number or last.final)
+
+    async def _last_part(self, handle: str) -> Part | None:
+        try:
+            raw = await self._js.get_last_msg(streams.SHAPES.name, subjects.shape_snapshot(handle), direct=True)
+        except NotFoundError:
+            return None
+        return _part(raw.headers, raw.seq or 0, raw.data or b"")
+
     async def find_chunk(self, handle: str, number: int) -> int:
         """The sequence of the first part of chunk `number`, by halving; 0 when the snapshot has fewer chunks."""
         subject = subjects.shape_snapshot(handle)
-        try:
-            last = await self._js.get_last_msg(streams.SHAPES.name, subject, direct=True)
-        except NotFoundError:
+        last = await self._last_part(handle)
+        if last is None or last.chunk < number:
             return 0
-        if int((last.headers or {}).get(headers.CHUNK, "0")) < number:
-            return 0
-        low, high = 1, last.seq or 0
+        low, high = 1, last.sequence
         while low < high:
             middle = (low + high) // 2
             found = await self._batch(subject, middle, 1, 0)
-            if found and found[0][0] < high and int((found[0][1].headers or {}).get(headers.CHUNK, "0")) < number:
+            if found and found[0][0] < high and _part(found[0][1].headers, 0, b"").chunk < number:
                 low = found[0][0] + 1
             else:
                 high = middle
