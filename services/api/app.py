@@ -23,7 +23,7 @@ from medley.gate.shipped import shipped
 from medley.runtime import bus, postgres
 from medley.runtime.process import unless_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
-from services.api import blobs, ingest, schema
+from services.api import blobs, ingest, openapi, schema
 from services.api.schema import Schema
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
@@ -55,6 +55,7 @@ class Application:
         self.feeds = Feeds()
         self.shapes = ShapeRoute(self.feeds, settings)
         self.rest: FastAPI | None = None
+        self.description = openapi.Description()
         self._gate: Gate | None = None
         self._schema: Schema | None = None
         self._always: FastAPI | None = None
@@ -92,6 +93,8 @@ class Application:
             scope = {**scope, "path": path, "raw_path": path.encode()}
             if self._always is not None and path in ("/v1/schema", "/v1/schema/bundle"):
                 return await self._always(scope, receive, send)
+            if path == openapi.PATH:
+                return await self.description(scope, receive, send)
             if self._closed is not None or self.rest is None:
                 return await shapes.not_now(scope, send, self._closed or "the API is starting")
             await self.rest(scope, receive, send)
@@ -131,6 +134,7 @@ class Api:
             waiting = asyncio.create_task(closing.wait())
             with open_blobs(backends.pool) as stored:
                 self._application.rest = _rest(backends, stored.shelf, self._application.schema_routes)
+                self._application.description.of(self._application.rest)
                 self._application.shapes.subsets = Subsets(backends.pool, self._application.settings.subset_seconds)
                 try:
                     await asyncio.wait({waiting, following, self._http}, return_when=asyncio.FIRST_COMPLETED)

@@ -26,7 +26,7 @@ from services.api.shape.response import Response, Streamed
 log = structlog.get_logger()
 
 _FEED_SECONDS = 2.0
-_METHODS = ("GET", "HEAD", "POST", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -102,8 +102,9 @@ class ShapeRoute:
             return Response(204, b"", _PREFLIGHT)
         if not self._allowed(scope, headers):
             return response.message(401, "Unauthorized - Invalid API secret")
-        if method not in _METHODS or (method == "DELETE" and not self._settings.allow_shape_deletion):
-            return response.message(405, f"{method} not allowed")
+        allowed = _METHODS if self._settings.allow_shape_deletion else _METHODS[:-1]
+        if method not in allowed:
+            return response.message(405, f"{method} not allowed", [(b"allow", ", ".join(allowed).encode())])
         if closed is not None:
             return response.unavailable(closed)
         return response.message(412, unfit) if unfit is not None else None
