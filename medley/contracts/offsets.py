@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 _GRAMMAR = re.compile(r"(\d{1,20})_(\d{1,20}|inf)", re.ASCII)
 INFINITE = 2**63
+_MOST_LSN = 2**64 - 1
 
 
 class Offset(NamedTuple):
@@ -28,7 +29,10 @@ class Offset(NamedTuple):
         if match is None:
             raise ValueError(f"not an offset: {text!r}")
         tx, op = match.groups()
-        return cls(int(tx), INFINITE if op == "inf" else int(op))
+        offset = cls(int(tx), INFINITE if op == "inf" else int(op))
+        if offset.tx > _MOST_LSN or (op != "inf" and offset.op >= INFINITE):
+            raise ValueError(f"not an offset: {text!r}")
+        return offset
 
     def __str__(self) -> str:
         if self == BEFORE_ALL:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Kind = Literal["initial", "live"]
+Kind = Literal["initial", "existing", "live"]
+"""Requests that start anew; those that go on with a handle; those of them that wait for changes."""
 
 
 class Refused(Exception):
@@ -16,11 +17,11 @@ class Refused(Exception):
 
 
 class Admission:
-    """Counts what is being served. `initial`: requests that start anew; `live`: those that go on with a handle."""
+    """Counts what is being served, each kind for itself: who waits takes no room from who reads."""
 
     def __init__(self, initial: int, live: int) -> None:
-        self._most: dict[Kind, int] = {"initial": initial, "live": live}
-        self._now: dict[Kind, int] = {"initial": 0, "live": 0}
+        self._most: dict[Kind, int] = {"initial": initial, "existing": live, "live": live}
+        self._now: dict[Kind, int] = dict.fromkeys(self._most, 0)
 
     @contextmanager
     def admitted(self, kind: Kind) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
-_LARGEST_SHARE = 64  # nothing larger than this part of the bound is kept
+_LARGEST_SHARE = 4  # nothing larger than this part of the bound is kept
 
 
 class Bodies(Generic[V]):

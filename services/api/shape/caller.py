@@ -1,11 +1,12 @@
 """Who waits for an answer, and whether they are still there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeVar
 
 from services.api.shape.tail import Tail
 
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -26,10 +27,35 @@ class Caller:
 
     async def wait(self, tail: Tail, seconds: float) -> None:
         """Until the tail changes, or the time is over. Raises CallerLeft as soon as the connection is closed."""
-        watched = self._watched()
-        await asyncio.wait((tail.changed(), watched), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        watched, waiter = self._watched(), tail.waiter()
+
+        def wake(*_: object) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        watched.add_done_callback(wake)
+        timer = asyncio.get_running_loop().call_later(seconds, wake)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            watched.remove_done_callback(wake)
+            tail.forget(waiter)
         if watched.done():
             raise CallerLeft
+
+    async def while_there(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives; it is cancelled when nobody waits for it any more. Raises CallerLeft then."""
+        watched, task = self._watched(), asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((watched, task), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            raise CallerLeft
+        return task.result()
 
     async def body(self, most: int) -> bytes | None:
         """What was sent with the request; None when it is more than `most` bytes. Raises CallerLeft."""

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from medley.contracts.offsets import SNAPSHOT_END, Offset
 from medley.contracts.shapes import ShapeRecord
 from services.api.shape.caller import Caller, CallerLeft
-from services.api.shape.contents import Chunk, Contents, Gone, events
+from services.api.shape.contents import Chunk, Contents, events
 from services.api.shape.feed import Feed
 from services.api.shape.response import up_to_date
-from services.api.shape.tail import Tail
+from services.api.shape.tail import Gone, Tail
 
 _KEEP_ALIVE = 21.0  # seconds without an event
 
@@ -35,18 +35,18 @@ class Following:
                 if chunk.has_data:
                     yield self._encoded(chunk, offset)
                 offset = chunk.reached
+                left = deadline - clock()
+                if chunk.at_end and left <= 0:
+                    return
                 if not chunk.at_end or self._tail.end > max(offset, SNAPSHOT_END):
                     continue
-                left = deadline - clock()
-                if left <= 0:
-                    return
                 before = self._tail.end
                 await self._caller.wait(self._tail, min(left, _KEEP_ALIVE))
                 if self._tail.end == before and not self._tail.gone and clock() < deadline:
-                    yield b": keep-alive\n\n"
-                    if self._feed.position > told:  # an idle shape learns how far the log has come
-                        told = self._feed.position
-                        yield b"data: " + up_to_date(told) + b"\n\n"
+                    # In one piece: once it waits for a slow reader, the position may cover what it has not sent.
+                    news = self._feed.position > told
+                    told = self._feed.position
+                    yield b": keep-alive\n\n" + (b"data: " + up_to_date(told) + b"\n\n") * news
         except (Gone, CallerLeft):
             return
 

@@ -32,22 +32,23 @@ from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
 from services.api.shape.bodies import Bodies, Builds
 from services.api.shape.store import Store, piece
-from services.api.shape.tail import Tail
+from services.api.shape.tail import Gone, Tail
 
 _BEAT_VALID = 3.0  # seconds without a heartbeat after which sync counts as gone
 _RETRY_OPEN = 0.25
 _ASK_SECONDS = 2.0
 _LEFT = 10_000  # handles remembered as gone
-_BODY_BYTES = 32 * 1024 * 1024
+_BODY_BYTES = 64 * 1024 * 1024
 _PLACES = 100_000
 
 
 class Feed:
     """One connection's view of the bus."""
 
-    def __init__(self, client: Client, settings: ApiSettings) -> None:
+    def __init__(self, client: Client, reads: Client, settings: ApiSettings) -> None:
+        """`reads`: a connection of its own for what is large, so that changes and heartbeats never wait behind it."""
         self.client = client
-        self.store = Store(client)
+        self.store = Store(reads)
         self.position = 0
         self.closing = False
         self._records: dict[str, ShapeRecord] = {}
@@ -163,17 +164,21 @@ class Feed:
                     await self._changed.wait()
 
     async def tail(self, handle: str) -> Tail:
-        """The end of a log. Raises Transient while a transaction is half written."""
+        """The end of a log. Raises Gone, and Transient while a transaction is half written."""
+        if handle not in self._records:
+            raise Gone
         tail = self._tails.setdefault(handle, Tail())
         if not tail.loaded:
             tail.load(await self.builds.once(partial(self.store.last_piece, handle), handle, "last"))
         if not tail.loaded:
             try:
                 async with asyncio.timeout(self._settings.open_seconds):
-                    while not tail.loaded:
-                        await asyncio.shield(tail.changed())
+                    while not (tail.loaded or tail.gone):
+                        await tail.waiter()
             except TimeoutError:
                 raise Transient("a transaction is still being written") from None
+        if tail.gone:
+            raise Gone
         return tail
 
     def _enter(self, record: ShapeRecord) -> None:

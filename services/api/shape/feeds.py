@@ -43,8 +43,8 @@ class Feeds:
         self._there.set()
 
     @asynccontextmanager
-    async def _connected(self, client: Client, settings: ApiSettings) -> AsyncIterator[Feed]:
-        feed = Feed(client, settings)
+    async def _connected(self, client: Client, reads: Client, settings: ApiSettings) -> AsyncIterator[Feed]:
+        feed = Feed(client, reads, settings)
         await feed.subscribe()
         try:
             yield feed
@@ -56,10 +56,11 @@ class Feeds:
     async def run(self, connect: Connect, settings: ApiSettings) -> None:
         while True:
             lost = asyncio.Event()
-            client: Client | None = None
+            clients: list[Client] = []
             try:
-                client = await connect(lost.set)
-                async with self._connected(client, settings) as feed, asyncio.TaskGroup() as group:
+                clients.append(client := await connect(lost.set))
+                clients.append(reads := await connect(lost.set))
+                async with self._connected(client, reads, settings) as feed, asyncio.TaskGroup() as group:
                     following = group.create_task(feed.run(partial(self._use, feed)))
                     await lost.wait()
                     following.cancel()
@@ -67,5 +68,5 @@ class Feeds:
                 log.warning("feed broken", error=repr(error))
                 await asyncio.sleep(_RETRY_FEED)
             finally:
-                if client is not None:
-                    await bus.close(client)
+                for each in clients:
+                    await bus.close(each)

@@ -7,6 +7,7 @@ import re
 
 _UNQUOTED = re.compile(r"[^\W\d][\w$]*")
 _MOST_BYTES = 63
+_MOST_TEXT = 1_600 * 140  # the columns that a table can have, every character of them quoted
 _FOLDED = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # in UTF-8, Postgres folds ASCII only
 
 
@@ -31,7 +32,7 @@ def storable(text: str) -> bool:
 
 def table_name(text: str) -> tuple[str, str] | None:
     """(schema, table) of `t` or `s.t`; None when it is neither."""
-    match [identifier(part) for part in _split(text, ".")]:
+    match [identifier(part) for part in _split(text[:_MOST_TEXT], ".")]:
         case [str(table)]:
             return "public", table
         case [str(schema), str(table)]:
@@ -42,6 +43,8 @@ def table_name(text: str) -> tuple[str, str] | None:
 
 def column_list(text: str) -> tuple[str, ...] | None:
     """The columns of `a,"B c"`; None when one of them is no identifier."""
+    if len(text) > _MOST_TEXT:
+        return None
     names = [identifier(part.strip()) for part in _split(text, ",")]
     return None if None in names else tuple(name for name in names if name is not None)
 

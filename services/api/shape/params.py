@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from medley.contracts.offsets import BEFORE_ALL, Offset
 from medley.contracts.shapes import ShapeDefinition
+from services.api.shape.admission import Kind
 from services.api.shape.asked import Asked, AskedToDelete, SubsetAsked
 from services.api.shape.identifiers import column_list, storable, table_name
 
@@ -18,6 +19,8 @@ Errors = dict[str, list[str] | dict[str, list[str]]]
 MOST_TEXT = 65_536
 _MOST_INTEGER = 2**63 - 1
 _MOST_PARAMS = 65_535
+_MOST_PARAMS_BYTES = 1024 * 1024
+_MOST_COLUMNS = 1_600  # a table cannot have more
 _PARAM = re.compile(r"params\[([^\]]*)\]")
 _SUBSET = "subset__"
 _NOT_STORABLE = "must be text that Postgres can hold: no NUL, no lone surrogates"
@@ -37,7 +40,7 @@ def given(query: str) -> Given:
     named: dict[str, str] = {}
     numbered: dict[str, str] = {}
     subset: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
+    for name, value in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
         if match := _PARAM.fullmatch(name):
             numbered[match.group(1)] = value
         elif name.startswith(_SUBSET):
@@ -79,9 +82,11 @@ def parse_deletion(asked: Given) -> AskedToDelete | Errors:
     return errors if errors else AskedToDelete(definition, handle)
 
 
-def is_initial(asked: Given) -> bool:
-    """Whether the request starts anew, as far as can be said before it is judged."""
-    return asked.named.get("offset") in ("-1", "now") or not asked.named.get("handle")
+def kind(asked: Given) -> Kind:
+    """What the request counts as, as far as can be said before it is judged."""
+    if asked.named.get("offset") in ("-1", "now") or not asked.named.get("handle"):
+        return "initial"
+    return "live" if _flag(asked.named, "live") else "existing"
 
 
 def _flag(named: Mapping[str, str], name: str) -> bool:
@@ -109,6 +114,8 @@ def _definition(asked: Given, queryable: tuple[str, ...] | None, errors: Errors)
     table = _table(named, errors)
     where = _text(named.get("where") or None, "where", errors)
     params = _params(named.get("params"), asked.numbered, "params", errors)
+    if sum(map(len, params)) > _MOST_PARAMS_BYTES:
+        errors["params"] = [f"are longer than {_MOST_PARAMS_BYTES} bytes together"]
     columns = _columns(named, "columns", errors)
     if columns is None:
         columns = queryable
@@ -230,4 +237,8 @@ def _columns(named: Mapping[str, str], name: str, errors: Errors) -> tuple[str, 
     columns = column_list(named[name])
     if columns is None:
         errors[name] = ["Invalid column: must be a list of identifiers, each quoted where it has capitals"]
+        return None
+    columns = tuple(dict.fromkeys(columns))
+    if len(columns) > _MOST_COLUMNS:
+        errors[name] = [f"are more than the {_MOST_COLUMNS} that a table can have"]
     return columns

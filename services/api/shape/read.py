@@ -11,7 +11,7 @@ from services.api.settings import ApiSettings
 from services.api.shape import events
 from services.api.shape.asked import Asked, SubsetAsked
 from services.api.shape.caller import Caller
-from services.api.shape.contents import Chunk, Contents, Gone
+from services.api.shape.contents import Chunk, Contents
 from services.api.shape.feed import Feed
 from services.api.shape.response import (
     Headers,
@@ -24,13 +24,14 @@ from services.api.shape.response import (
     refused,
     unavailable,
 )
-from services.api.shape.tail import Tail
+from services.api.shape.tail import Gone, Tail
 
 Answer = Response | Streamed
 
 _INITIAL_CACHE = b"public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746"
 _LIVE_CACHE = b"public, max-age=5, stale-while-revalidate=5"
 _OUT_OF_BOUNDS = {"offset": ["out of bounds for this shape"]}
+_EVENTS_BYTES = 256 * 1024  # of events at once: a slow reader holds no more
 _WHOLE = 2**62  # an operation that is after every one of its transaction
 
 
@@ -54,6 +55,7 @@ class Reading:
         self._subsets = subsets
         self._caller = caller
         self._contents = Contents(feed, settings.shape_chunk_bytes, settings.open_seconds)
+        self._small = Contents(feed, min(settings.shape_chunk_bytes, _EVENTS_BYTES), settings.open_seconds)
 
     async def answer(self, asked: Asked, if_none_match: str | None) -> Answer:
         record = None
@@ -86,6 +88,8 @@ class Reading:
         if self._feed.was_deleted(handle):
             return must_refetch(None)
         reply = await self._feed.open(asked.definition)
+        if reply.errors and asked.handle is None:
+            return refused(reply.errors)
         if reply.record is not None and reply.record.handle == handle:
             # It is not yet known to be over: a handle that was refused must not be served again.
             await self._feed.drop(handle)
@@ -127,7 +131,7 @@ class Reading:
             # The client made it of an up-to-date message, `<LSN>_0`: it has all of that transaction.
             offset = Offset(offset.tx, _WHOLE)
         await self._reachable(tail, offset)
-        following = events.Following(self._feed, self._contents, record, tail, self._caller)
+        following = events.Following(self._feed, self._small, record, tail, self._caller)
         age = max(1, int(self._settings.sse_seconds) - 1)
         headers = [
             *_identity(record, asked.offset_text),
@@ -146,7 +150,7 @@ class Reading:
         offset_text = asked.offset_text
         if asked.handle is None:
             offset_text = str((await self._feed.tail(record.handle)).end)
-        answer = await self._subsets.answer(record, subset)
+        answer = await self._caller.while_there(self._subsets.answer(record, subset))
         headers = [*_identity(record, offset_text), _schema(record), (b"electric-snapshot", b"true")]
         if not isinstance(answer, Streamed):
             return answer

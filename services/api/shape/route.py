@@ -26,6 +26,7 @@ from services.api.shape.response import Response, Streamed
 log = structlog.get_logger()
 
 _FEED_SECONDS = 2.0
+_SLICE = 256 * 1024
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE")
 
 Scope = MutableMapping[str, Any]
@@ -58,7 +59,7 @@ class ShapeRoute:
             if early is not None:
                 return await self._send(scope, send, early)
             found = params.given(scope["query_string"].decode("latin-1"))
-            with self._admission.admitted("initial" if params.is_initial(found) else "live"):
+            with self._admission.admitted(params.kind(found)):
                 await self._send(scope, send, await self._guarded(scope, headers, found, caller))
         except Refused as refusal:
             await self._send(scope, send, response.too_many(refusal.sentence))
@@ -141,21 +142,22 @@ class ShapeRoute:
 
     def _allowed(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         query = scope["query_string"].decode("latin-1")
-        return authorised(self._secret, query, headers.get(b"authorization", b"").decode("latin-1"))
+        return authorised(self._secret, query, headers.get(b"authorization", b""))
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
         method = scope["method"]
         headers = [*answer.headers, *response.cors(dict(scope["headers"]).get(b"origin"), secret=bool(self._secret))]
-        if method != "GET" and answer.status < 400:
+        if method != "GET" and (answer.status < 400 or answer.status == 409):
             headers = [header for header in headers if header[0] != b"cache-control"]
             headers.append((b"cache-control", b"no-cache"))
         if isinstance(answer, Streamed):
             return await _send_stream(send, answer, headers, body=method != "HEAD")
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+        if answer.status != 204:
+            headers.append((b"content-length", str(len(answer.body)).encode()))
         if answer.body:
             headers.append((b"content-type", b"application/json"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body if method != "HEAD" else b""})
+        await _send_body(send, answer.body if method != "HEAD" else b"")
         return None
 
 
@@ -177,23 +179,32 @@ async def _delete(feed: Feed, asked: AskedToDelete | params.Errors) -> Response:
     return Response(202, b"", [(b"cache-control", b"no-cache")])
 
 
+async def _send_body(send: Send, body: bytes) -> None:
+    """In slices, each only when the ones before have left: many slow readers of one body hold it once."""
+    for start in range(0, len(body) - _SLICE, _SLICE):
+        await send({"type": "http.response.body", "body": body[start : start + _SLICE], "more_body": True})
+    rest = (len(body) - 1) // _SLICE * _SLICE if body else 0
+    await send({"type": "http.response.body", "body": body[rest:]})
+
+
 async def _send_stream(send: Send, answer: Streamed, headers: response.Headers, *, body: bool) -> None:
     """The head at once, then the body as it is made. An error leaves it unfinished, which the client sees."""
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async with aclosing(answer.body) as pieces:
         if body:
             async for piece in pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                for start in range(0, len(piece), _SLICE):
+                    await send({"type": "http.response.body", "body": piece[start : start + _SLICE], "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-def authorised(secret: str, query: str, authorization: str) -> bool:
+def authorised(secret: str, query: str, authorization: bytes) -> bool:
     """Whether the request carries the secret: `secret=` (or `api_secret=`), or a bearer token."""
     if not secret:
         return True
     given = parse_qs(query)
-    candidates = [*given.get("secret", ()), *given.get("api_secret", ())]
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() == "bearer":
+    candidates = [text.encode() for text in (*given.get("secret", ()), *given.get("api_secret", ()))]
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
         candidates.append(token.strip())
-    return any(hmac.compare_digest(candidate.encode(), secret.encode()) for candidate in candidates)
+    return any(hmac.compare_digest(candidate, secret.encode()) for candidate in candidates)

@@ -1,5 +1,6 @@
 """Read SHAPES without consumers: direct gets, one message or a batch (NATS ADR-31)."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from medley.runtime.errors import Transient
 
 _DIRECT = f"$JS.API.DIRECT.GET.{streams.SHAPES.name}"
 _BATCH = 512
+_BATCH_BYTES = 4 * 1024 * 1024
+_AT_ONCE = 4  # batches: with a largest message each they stay below what the server holds for a connection, 64 MB
 _TIMEOUT = 5.0
 
 
@@ -42,8 +45,9 @@ def piece(message: Msg, sequence: int) -> Piece:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One message of a snapshot."""
+    """One message of a snapshot; `number` counts from 0 through the whole snapshot."""
 
+    number: int
     chunk: int
     final: bool
     sequence: int
@@ -53,15 +57,21 @@ class Part:
 def _part(found: Mapping[str, str] | None, sequence: int, payload: bytes) -> Part:
     """A part without a chunk's number is one of the only chunk."""
     found = found or {}
-    return Part(int(found.get(headers.CHUNK, "0")), found[headers.FINAL] == "true", sequence, payload)
+    number, chunk = int(found[headers.PART]), int(found.get(headers.CHUNK, "0"))
+    return Part(number, chunk, found[headers.FINAL] == "true", sequence, payload)
 
 
 class Store:
-    """The stream's messages by subject and sequence."""
+    """The stream's messages by subject and sequence.
+
+    `client` should be used for nothing else: what is read here can be large. Raises Transient when what was asked for
+    did not come, or not for certain all of it.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._js = client.jetstream()
+        self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def position(self) -> int:
         """The LSN up to which every log is written; 0 when sync has not said yet."""
@@ -139,11 +149,26 @@ class Store:
         return high
 
     async def _batch(self, subject: str, sequence: int, batch: int, max_bytes: int) -> list[tuple[int, Msg]]:
+        """Messages in order, without a gap: a connection that broke meanwhile may have swallowed some."""
+        async with self._room:
+            connection = self._client.stats["reconnects"]
+            try:
+                found = await self._messages(subject, sequence, batch, max_bytes)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                raise Transient("the bus was lost while the stream SHAPES was read") from None  # nats-py cancelled it
+            if connection != self._client.stats["reconnects"] or not self._client.is_connected:
+                raise Transient("the bus was lost while the stream SHAPES was read")
+            return found
+
+    async def _messages(self, subject: str, sequence: int, batch: int, max_bytes: int) -> list[tuple[int, Msg]]:
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox)
         request = {"seq": max(1, sequence), "next_by_subj": subject, "batch": batch}
         if max_bytes:
-            request["max_bytes"] = max_bytes
+            request["max_bytes"] = min(max_bytes, _BATCH_BYTES)
         found: list[tuple[int, Msg]] = []
         try:
             await self._client.publish(_DIRECT, json.dumps(request).encode(), reply=inbox)

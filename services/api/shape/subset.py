@@ -7,6 +7,8 @@ transaction of its own, and all is begun again.
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +25,10 @@ from medley.runtime import statements
 from medley.runtime.errors import Transient
 from medley.sql.quoting import quote_identifier
 from services.api.shape.asked import SubsetAsked
-from services.api.shape.contents import Gone
 from services.api.shape.response import NO_STORE, Response, Streamed
 from services.api.shape.subset_body import SubsetBody, TooLarge, metadata
 from services.api.shape.subset_query import Source, Statement, conditions_sql, statement
+from services.api.shape.tail import Gone
 
 SQL = statements.load(__file__)
 
@@ -62,10 +64,22 @@ class Subsets:
         """The rows, or a refusal with its reasons. Raises Gone, and what `medley.runtime.postgres` lists."""
         try:
             clause = _checked(asked)
-            async with self._free, self._pool.acquire(timeout=_CONNECTION_SECONDS) as connection:
+            async with self._place(), self._pool.acquire(timeout=_CONNECTION_SECONDS) as connection:
                 return await self._answer(connection, record, asked, clause)
         except Refusal as refusal:
             return refused(refusal)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the few that may ask Postgres at once. Raises Transient when none is free in time."""
+        try:
+            await asyncio.wait_for(self._free.acquire(), _CONNECTION_SECONDS)
+        except TimeoutError:
+            raise Transient("too many subsets are being read; try again") from None
+        try:
+            yield
+        finally:
+            self._free.release()
 
     async def _answer(
         self, connection: Connection, record: ShapeRecord, asked: SubsetAsked, clause: Clause | None

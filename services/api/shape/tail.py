@@ -11,6 +11,10 @@ from medley.contracts.offsets import SNAPSHOT_END, Offset
 from services.api.shape.store import Piece
 
 
+class Gone(Exception):
+    """The shape is no longer there, or no longer reaches back to the offset."""
+
+
 class Tail:
     def __init__(self) -> None:
         self.loaded = False
@@ -19,7 +23,7 @@ class Tail:
         self.end_sequence = 0
         self._tip: Offset = SNAPSHOT_END
         self._pieces: deque[Piece] = deque()
-        self._next: asyncio.Future[None] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def load(self, last: Piece | None) -> None:
         """Learn the log's end from the stream, unless the tail knows a later one."""
@@ -63,12 +67,16 @@ class Tail:
         self.release()
 
     def release(self) -> None:
-        if self._next is not None and not self._next.done():
-            self._next.set_result(None)
-        self._next = None
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def changed(self) -> asyncio.Future[None]:
-        """Done at the next change of the tail; one future for all who wait. Shield it."""
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-        return self._next
+    def waiter(self) -> asyncio.Future[None]:
+        """Done at the next change of the tail. Who no longer waits for it says so with `forget`."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        return waiter
+
+    def forget(self, waiter: asyncio.Future[None]) -> None:
+        self._waiting.discard(waiter)

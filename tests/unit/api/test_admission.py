@@ -12,7 +12,7 @@ def test_kinds_are_counted_apart_and_room_comes_back() -> None:
             with pytest.raises(Refused) as refused, admission.admitted(kind):  # type: ignore[arg-type]
                 pass
             assert refused.value.sentence == f"Concurrent {kind} request limit exceeded (limit: {most}), please retry"
-    with admission.admitted("initial"), admission.admitted("live"):
+    with admission.admitted("initial"), admission.admitted("live"), admission.admitted("existing"):
         pass
 
 

@@ -18,7 +18,7 @@ def test_the_oldest_goes_when_the_bound_is_reached() -> None:
 
 def test_what_would_push_out_everything_is_not_kept() -> None:
     bodies: Bodies[str] = Bodies(6400)
-    bodies.keep("large", 101, "x")
+    bodies.keep("large", 1601, "x")
     assert (bodies.get("x"), bodies.size) == (None, 0)
 
 

@@ -72,14 +72,37 @@ def test_a_where_clause_has_a_limit() -> None:
     assert "where" in parsed
 
 
-@pytest.mark.parametrize("value", ["%00", "%ED%A0%80"])
+@pytest.mark.parametrize("value", ["%00", "%ED%A0%80", "%FF"])
 @pytest.mark.parametrize("field", ["where", "params[1]"])
-def test_text_that_postgres_cannot_hold_is_refused_or_made_whole(field: str, value: str) -> None:
+def test_text_that_postgres_cannot_hold_is_refused(field: str, value: str) -> None:
     parsed = parse(f"table=t&offset=-1&{field}=a{value}")
-    if value == "%00":
-        assert isinstance(parsed, dict)
-    else:
-        assert isinstance(parsed, Asked), "what is not UTF-8 is read with replacement characters"
+    assert isinstance(parsed, dict)
+    assert list(parsed) == [field.removesuffix("[1]")]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("columns=" + "id," * 300_000 + "id", "columns"),
+        ("columns=" + ",".join(f"c{number}" for number in range(1_601)), "columns"),
+        ("queryable_columns=" + "%22" * 300_000, "queryable_columns"),
+        ("params[1]=" + "x" * (1024 * 1024 + 1), "params"),
+        ("table=" + "t" * 1_000_000, "table"),
+    ],
+)
+def test_nothing_is_larger_than_it_can_be(query: str, field: str) -> None:
+    parsed = parse(f"table=t&offset=-1&{query}")
+    assert isinstance(parsed, dict)
+    assert list(parsed) == [field]
+
+
+def test_a_column_that_is_named_twice_is_one() -> None:
+    assert asked("table=t&offset=-1&columns=id,b,id").definition.columns == ("id", "b")
+
+
+@pytest.mark.parametrize("offset", ["0_9223372036854775808", "18446744073709551616_0", "0_99999999999999999999"])
+def test_an_offset_is_within_what_a_log_can_have(offset: str) -> None:
+    assert parse(f"table=t&handle=h&offset={offset}") == {"offset": ["has invalid format"]}
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, '{"1":null}', '{"1":{}}', "7", '{"1":"\\ud800"}', "{"])

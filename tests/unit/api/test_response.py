@@ -41,8 +41,15 @@ def test_a_response_with_changes_revalidates_and_one_without_never_does() -> Non
     ],
 )
 def test_the_secret(query: str, header: str, allowed: bool) -> None:
-    assert authorised("s3", query, header) is allowed
-    assert authorised("", query, header)
+    assert authorised("s3", query, header.encode()) is allowed
+    assert authorised("", query, header.encode())
+
+
+def test_a_secret_may_be_any_text() -> None:
+    for header in ("Bearer geheimnis ü".encode(), "bearer  geheimnis ü ".encode()):
+        assert authorised("geheimnis ü", "", header)
+    assert authorised("geheimnis ü", "secret=geheimnis%20%C3%BC", b"")
+    assert not authorised("geheimnis ü", "", "Bearer geheimnis ü".encode("latin-1"))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])  # noqa: S104

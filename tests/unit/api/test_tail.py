@@ -68,11 +68,11 @@ async def test_an_older_end_does_not_undo_a_newer_one() -> None:
 
 async def test_who_waits_is_told_of_changes_and_of_the_end() -> None:
     tail = Tail()
-    waiting = tail.changed()
-    assert tail.changed() is waiting, "one future for all"
+    waiting, also, left = tail.waiter(), tail.waiter(), tail.waiter()
+    tail.forget(left)
     tail.append(piece(1, SNAPSHOT_END, A))
-    assert waiting.done()
-    again = tail.changed()
+    assert (waiting.done(), also.done(), left.done()) == (True, True, False)
+    again = tail.waiter()
     tail.leave()
     assert again.done()
     assert tail.gone
