@@ -34,9 +34,12 @@ up: $(READY)  ## the whole stack, embedded, in the foreground (ARGS="--port 3001
 demo: $(READY)  ## real files in, live rows out; stays up (MEDIA=folder, ARGS="--once")
 	@exec .venv/bin/medley demo $(if $(MEDIA),--media "$(MEDIA)") $(ARGS)
 
-test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k name")
+# Most tests wait for a server most of the time: a few at once, each file by one worker, with servers of its own.
+WORKERS ?= 3
+
+test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k name", WORKERS=0 for one after the other)
 	@$(MAKE) --no-print-directory lint
-	@exec $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint, and what is generated from them
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

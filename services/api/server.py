@@ -78,6 +78,7 @@ async def serve(app: Any, listening: socket.socket, stop: asyncio.Event, release
         server_header=False,
         date_header=True,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=75,  # longer than clients and proxies keep an idle connection: they are the ones to close it
         backlog=4096,
     )
     server = _Server(config)

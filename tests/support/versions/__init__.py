@@ -7,6 +7,7 @@ import json
 import platform
 import secrets
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ _FOLDER = Path(__file__).parent
 async def postgres_of(version: int, folder: Path) -> AsyncIterator[str]:
     """The owner's address of a server of that major version. Raises NotHere or MissingWheel."""
     binaries = postgres_bin() if version == NEWEST else await _installed(version)
-    home = folder / f"postgres-{version}"
+    home = Path(tempfile.mkdtemp(prefix=f"postgres-{version}-", dir=folder))  # it may be asked for again
     server = Postgres(home, free_port(), secrets.token_urlsafe(12), durable=False, binaries=binaries)
     async with running(server, folder / f"postgres-{version}.log"):
         yield server.url
