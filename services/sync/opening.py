@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from typing import Any
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 
 _SNAPSHOT_TRIES = 20
 _REFUSED_SECONDS = 10.0
+_OF_ONE_TABLE = 4
 
 
 class Openings:
@@ -43,6 +45,8 @@ class Openings:
         self._by_definition = {shape.record.definition: handle for handle, shape in fanout.shapes.items()}
         self._refused: dict[ShapeDefinition, tuple[float, dict[str, list[str]]]] = {}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
+        # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._exports = asyncio.Semaphore(settings.exports)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,7 +60,7 @@ class Openings:
             return OpenReply(errors=errors)
         task = self._under_way.get(definition)
         if task is None:
-            task = asyncio.create_task(self._make(request))
+            task = asyncio.create_task(self._make_in_turn(request))
             self._under_way[definition] = task
             task.add_done_callback(lambda _: self._under_way.pop(definition, None))
         try:
@@ -84,6 +88,16 @@ class Openings:
     def close(self) -> None:
         for task in (*self._tasks, *self._under_way.values()):
             task.cancel()
+
+    async def _make_in_turn(self, request: OpenRequest) -> ShapeRecord:
+        """A few of one table at a time: one that is locked does not take every connection."""
+        definition = request.definition
+        if f"{definition.schema_name}.{definition.table}" in self._settings.withheld:
+            shown = f'"{definition.schema_name}"."{definition.table}"'
+            raise Refused("table", f"{shown} is never published to clients (SYNC_WITHHELD).")
+        turns = self._turns.setdefault((definition.schema_name, definition.table), asyncio.Semaphore(_OF_ONE_TABLE))
+        async with turns:
+            return await self._make(request)
 
     async def _make(self, request: OpenRequest) -> ShapeRecord:
         definition = request.definition

@@ -4,6 +4,9 @@ import asyncpg
 
 from medley.runtime.postgres import FAILURES
 
+# A table that somebody has locked keeps those waiting who ask for it, but not for long: connections are few.
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'"
+
 
 class Session:
     """In a REPEATABLE READ transaction from `open` on; given back whatever state it is in."""
@@ -16,7 +19,7 @@ class Session:
     async def open(cls, pool: asyncpg.Pool) -> "Session":
         connection = await pool.acquire()
         try:
-            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await connection.execute(_BEGIN)
         except BaseException:
             await pool.release(connection)
             raise

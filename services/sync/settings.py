@@ -5,7 +5,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SyncSettings(BaseSettings):
-    """`SYNC_PUBLISHED` names the tables whose topics are there from the start; others are added when first asked for.
+    """`SYNC_PUBLISHED` names the tables whose topics are there from the start; others are added when first asked for,
+    except those that `SYNC_WITHHELD` names as `schema.table`: they are never followed.
 
     Units: bytes and seconds. `confirm_delay`: an LSN is confirmed to Postgres only this long after JetStream's
     ack; it must exceed the server's `sync_interval`, so that what a power loss takes from the bus, Postgres still has.
@@ -16,6 +17,7 @@ class SyncSettings(BaseSettings):
     slot: str = Field(default="medley", pattern=r"^[a-z0-9_]{1,63}$")
     publication: str = Field(default="medley", pattern=r"^[a-z0-9_]{1,63}$")
     published: list[str] = ["songs", "media_blobs", "playlists", "playlist_songs", "config", "ingest_jobs"]
+    withheld: list[str] = ["public.media_blob_bytes"]
     message_bytes: int = Field(default=256 * 1024, ge=1024, le=512 * 1024)
     confirm_delay: float = Field(default=1.5, ge=0)
     ack_timeout: float = Field(default=10.0, gt=0)

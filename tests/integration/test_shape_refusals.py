@@ -1,5 +1,6 @@
 """What cannot be a shape is refused in the words that clients know (protocol section 1.8); what can be is opened."""
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -85,3 +86,23 @@ async def test_conditions_without_a_comparison(
 async def test_a_clause_that_nothing_matches_is_refused(shapes: Shapes, table: str, where: str) -> None:
     with pytest.raises(Refusal, match="true for no row"):
         await shapes.open(table, where=where)
+
+
+async def test_what_is_withheld_is_refused(shapes: Shapes) -> None:
+    with pytest.raises(Refusal) as refused:
+        await shapes.open("media_blob_bytes")
+    assert "never published" in refused.value.errors["table"][0]
+    entry = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'media_blob_bytes'"
+    assert await shapes.database.fetchval(entry) == 0
+
+
+async def test_a_locked_table_keeps_nobody_else_waiting(shapes: Shapes, table: str) -> None:
+    other = f"{table}_other"
+    await shapes.database.execute(f"CREATE TABLE {other} (id int PRIMARY KEY)")
+    async with shapes.database.transaction():
+        await shapes.database.execute(f"LOCK TABLE {table}")
+        waiting = [asyncio.create_task(shapes.open(table, where=f"id = {number}")) for number in range(20)]
+        await shapes.open(other)
+        assert not any(task.done() for task in waiting)
+    for opened in await asyncio.gather(*waiting):
+        assert opened.record.definition.table == table

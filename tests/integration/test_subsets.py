@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from medley.runtime.postgres import open_pool
 from services.api.shape.asked import SubsetAsked
-from services.api.shape.contents import Gone
 from services.api.shape.subset import Subsets
+from services.api.shape.tail import Gone
 from services.sync.visibility import Snapshot
 from tests.support.migrated import postgres_settings
 from tests.support.subsets import body_of, record_of, refusal, rows
