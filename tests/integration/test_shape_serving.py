@@ -459,3 +459,17 @@ async def test_subset_refusals_name_the_field_below_subset(http: httpx.AsyncClie
         answer = await shape(http, table, offset="now", **query)
         assert answer.status_code == 400, query
         assert list(answer.json()["errors"]["subset"]) == [field]
+
+
+async def test_a_handle_that_was_refused_is_never_served_again(
+    http: httpx.AsyncClient, sql: asyncpg.Connection, table: str
+) -> None:
+    """A subset sees that the table was altered before sync does."""
+    _, state = await caught_up(http, table)
+    await sql.execute(f"ALTER TABLE {table} ALTER title TYPE varchar(9)")
+    refused = await shape(http, table, **state, subset__where="true")
+    assert refused.status_code == 409
+    assert refused.headers["electric-handle"] != state["handle"]
+    assert (await shape(http, table)).headers["electric-handle"] == refused.headers["electric-handle"]
+    again = await shape(http, table, **{**state, "handle": refused.headers["electric-handle"]}, subset__where="true")
+    assert again.status_code == 200
