@@ -39,7 +39,7 @@ WORKERS ?= 3
 
 test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k name", WORKERS=0 for one after the other)
 	@$(MAKE) --no-print-directory lint
-	@exec $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@exec $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint, and what is generated from them
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
