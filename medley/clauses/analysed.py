@@ -27,6 +27,7 @@ _TYPES = _OF_TYPES.split()
 _NODE = re.compile(
     r"\{(?P<kind>[A-Z]+)(?= [:}])"
     rf"|:(?P<field>funcid|opfuncid|opno|varattno|{'|'.join(_TYPES)}) (?P<number>-?\d+)"
+    r"|:\w*coll(?:id|Oid) (?P<collation>\d+)"
     r"|:opnos \(o (?P<opnos>[\d ]+)\)"
 )
 
@@ -47,6 +48,9 @@ class Uses:
     system_columns: bool
     may_fail: bool
     """Some node may raise an error that tells of a value, whatever its functions promise."""
+    collations: frozenset[int] = frozenset()
+    columns: frozenset[int] = frozenset()
+    """Numbers of the columns that it names; 0 is the whole row."""
 
 
 def uses(tree: str) -> Uses:
@@ -58,12 +62,16 @@ def uses(tree: str) -> Uses:
             kinds.add(match["kind"])
         elif match["opnos"]:
             operators.update(map(int, match["opnos"].split()))
+        elif match["collation"]:
+            numbers.setdefault("collation", set()).add(int(match["collation"]))
         else:
             numbers.setdefault(match["field"], set()).add(int(match["number"]))
     return Uses(
         functions=frozenset((numbers.get("funcid", set()) | numbers.get("opfuncid", set())) - {0}),
         operators=frozenset((operators | numbers.get("opno", set())) - {0}),
         types=frozenset(set[int]().union(*(numbers.get(field, ()) for field in _TYPES)) - {0}),
+        collations=frozenset(numbers.get("collation", set()) - {0}),
+        columns=frozenset(numbers.get("varattno", ())),
         strange=frozenset(kinds - _KNOWN),
         made=frozenset(numbers.get("resulttype", set()) - {0}),
         converts_text="COERCEVIAIO" in kinds,

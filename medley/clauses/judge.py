@@ -18,11 +18,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from medley.clauses import objects
 from medley.clauses.allowed import refused_use
-from medley.clauses.analysed import uses
+from medley.clauses.analysed import Uses, uses
+from medley.clauses.objects import Named
 from medley.clauses.refusal import Refusal, is_of_the_clause, sentence
 from medley.clauses.text import Clause
 from medley.runtime import statements
+from medley.runtime.errors import Transient
 from medley.sql.quoting import quote_identifier
 
 SQL = statements.load(__file__)
@@ -31,6 +34,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # Fixes what the meaning of a text depends on; for the transaction that judges a clause, and for each that runs it.
 RULES = "SET LOCAL standard_conforming_strings = on; SET LOCAL transform_null_equals = off;"
 _PATIENCE = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '5s';"
+_PLAIN = "SET LOCAL search_path = pg_catalog"
 _CONSTRAINT = "the_clause"
 _KEPT = 10_000
 
@@ -59,6 +63,19 @@ class Verdict:
     tells_nothing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A clause that is fine, as one constraint of the catalogue would hold it.
+
+    `sql` means the same whatever the search path and the session's settings are; `objects` are the functions, types
+    and so on that may be altered under it, with what their rows were.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+    objects: tuple[tuple[Named, str], ...]
+
+
 class Judge:
     """Judges clauses, and remembers the accepted ones. Any number of requests may share it."""
 
@@ -82,7 +99,8 @@ class Judge:
         await transaction.start()
         try:
             await connection.execute(RULES + _PATIENCE)
-            verdict = await _verdict(connection, scope, clause, params)
+            used = await _uses(connection, scope, clause, params)
+            verdict, _ = await _checked(connection, clause.field, used)
         finally:
             await transaction.rollback()
         self._verdicts[scope, _digest(clause)] = verdict
@@ -91,11 +109,34 @@ class Judge:
         return verdict
 
 
+async def understood(connection: Connection, scope: Scope, clause: Clause, params: Sequence[str]) -> Understood:
+    """The clause as Postgres understands it now. Raises what `Judge.judge` raises, and Transient during DDL."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(RULES + _PATIENCE)
+        used = await _uses(connection, scope, clause, params)
+        await connection.execute(_PLAIN)
+        sql = await connection.fetchval(SQL["expression"], _CONSTRAINT)
+        _, before = await _checked(connection, clause.field, used)
+        versions = await objects.versions(connection, objects.watched(before))
+        # What was read before the versions may have been replaced since: what is read after them is not older.
+        _, after = await _checked(connection, clause.field, used)
+    finally:
+        await transaction.rollback()
+    if before != after:
+        raise Transient("what the clause uses is being altered; try again")
+    names = [column.name for column in scope.columns]
+    columns = names if 0 in used.columns else [names[number - 1] for number in sorted(used.columns)]
+    return Understood(sql, tuple(columns), tuple(versions.items()))
+
+
 def _digest(clause: Clause) -> bytes:
     return hashlib.sha256(clause.template.encode()).digest()
 
 
-async def _verdict(connection: Connection, scope: Scope, clause: Clause, params: Sequence[str]) -> Verdict:
+async def _uses(connection: Connection, scope: Scope, clause: Clause, params: Sequence[str]) -> Uses:
+    """What the clause stands on, once Postgres has taken it as a constraint. Raises Refusal in its words."""
     written = clause.write(params)
     columns = ", ".join(f"{quote_identifier(column.name)} {column.type_sql}" for column in scope.columns)
     before = f"CREATE TEMPORARY TABLE {quote_identifier(scope.name)} ({columns}, CONSTRAINT {_CONSTRAINT} CHECK (\n"
@@ -109,10 +150,21 @@ async def _verdict(connection: Connection, scope: Scope, clause: Clause, params:
         text = sentence(error.sqlstate or "", error.message or str(error), location, clause.tokens)
         raise Refusal(clause.field, text) from error
     tree = await connection.fetchval(SQL["constraint"], _CONSTRAINT)
-    used = await asyncio.to_thread(uses, tree)
+    return await asyncio.to_thread(uses, tree)
+
+
+async def _checked(connection: Connection, field: str, used: Uses) -> tuple[Verdict, frozenset[Named]]:
+    """The verdict, and the catalogue's rows that it was read from. Raises Refusal."""
     functions = await connection.fetch(SQL["functions"], list(used.functions), list(used.operators))
     types = await connection.fetch(SQL["types"], list(used.types), list(used.made))
     reason = refused_use(used, functions, types)
     if reason is not None:
-        raise Refusal(clause.field, reason)
-    return Verdict(tells_nothing=not used.may_fail and all(function["leakproof"] for function in functions))
+        raise Refusal(field, reason)
+    named = {
+        *(("function", row["oid"]) for row in functions),
+        *(("operator", oid) for oid in used.operators),
+        *(("type", row["oid"]) for row in types if not row["is_ours"]),
+        *(("collation", oid) for oid in used.collations),
+    }
+    verdict = Verdict(tells_nothing=not used.may_fail and all(function["leakproof"] for function in functions))
+    return verdict, frozenset(named)

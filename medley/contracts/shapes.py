@@ -44,6 +44,58 @@ class Column(BaseModel):
     pk_index: int | None = None
 
 
+class ClauseColumn(BaseModel):
+    """A column that a clause names, as it was when the clause was read.
+
+    `type_sql` with modifier and collation; `type_name` is pg_type's, of an array its element's and `[]`.
+    `made_of_text`: its values are made of text by a cast, being JSON or of a domain; others by their type's input
+    function.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type_oid: int
+    modifier: int
+    type_sql: str
+    type_name: str
+    made_of_text: bool
+    deterministic: bool
+    """Equal texts are the same bytes."""
+
+
+class ClauseObject(BaseModel):
+    """A function, type and so on that a clause stands on; another `version` means that it was altered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    oid: int
+    version: str
+
+
+Tier = Literal["whole", "index", "python", "postgres", "constant"]
+"""Who finds a shape's changes: nobody is asked (`whole`), a hash look-up of equal values (`index`), that of one of
+several (`python`), Postgres, or it is the same for every row (`constant`)."""
+
+
+class Predicate(BaseModel):
+    """A clause as Postgres understood it.
+
+    `sql` is safe anywhere, and means the same whatever the search path is; `constant`: what it is for every row, when
+    it names no column (NULL is false). `tier` and `index` tell people how changes find the shape.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sql: str
+    columns: tuple[ClauseColumn, ...]
+    objects: tuple[ClauseObject, ...] = ()
+    constant: bool | None = None
+    tier: Tier = "postgres"
+    index: tuple[str, ...] = ()
+
+
 class ShapeRecord(BaseModel):
     """A shape as the registry knows it.
 
@@ -62,13 +114,15 @@ class ShapeRecord(BaseModel):
     columns: tuple[Column, ...]
     protocol_schema: dict[str, dict[str, Any]]
     conditions: tuple[tuple[str, str, str], ...] | None
-    """The clause as the index takes it: (column, type, constant) each; None for the whole table."""
+    """A clause of equalities as the index takes it: (column, type, constant) each; None for any other, and for none."""
     snapshot: tuple[int, int, tuple[int, ...]]
     """xmin, xmax and xip of `pg_current_snapshot()`: transactions that it sees are not in the log."""
     changes_id: str
     """Identity of the CHANGES stream that the log was fed from; another one means a gap."""
     chunk_bytes: int = CHUNK_BYTES
     """A chunk of the snapshot is closed by the row that makes it this large; fixed for the handle's life."""
+    predicate: Predicate | None = None
+    """A clause that is more than equalities."""
 
 
 class OpenRequest(BaseModel):

@@ -41,6 +41,26 @@ LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
+-- name: clause_columns
+-- $1 relation OID: its columns that the replication stream holds, as a clause sees them; types are qualified where
+-- pg_catalog alone is searched.
+SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifier,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) || coalesce((
+           SELECT ' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(l.collname)
+           FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace s ON s.oid = l.collnamespace
+           WHERE l.oid = a.attcollation), '') AS type_sql,
+       coalesce(e.typname || '[]', t.typname) AS type_name,
+       t.typtype = 'd' OR t.oid IN ('pg_catalog.json'::regtype, 'pg_catalog.jsonb'::regtype) AS made_of_text,
+       coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true)
+           AS deterministic
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+WHERE a.attrelid = $1::bigint::oid AND a.attnum > 0 AND NOT a.attisdropped
+  AND (a.attgenerated = ''
+       OR (a.attgenerated = 's' AND pg_catalog.current_setting('server_version_num')::int >= 180000))
+ORDER BY a.attnum
+
 -- name: present
 -- $1 relation OIDs, $2 publication: those that still exist: names, identity, place in the publication, columns
 -- (`name type modifier`), the columns that are NOT NULL, and the primary key's columns in order.

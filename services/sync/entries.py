@@ -1,14 +1,13 @@
 """From a change to the log entries of one shape: ready-made protocol JSON (protocol section 1.5). Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import orjson
 
 from medley.contracts.offsets import Offset
 from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ShapeRecord
-from services.sync.where import Where
 
 Row = Mapping[str, str | None]
 ChangeJson = dict[str, Any]
@@ -38,10 +37,16 @@ def marked_last(entry: Entry) -> Entry:
     return Entry(entry.offset, entry.body[:-2] + b',"last":true}}')
 
 
+class Clause(Protocol):
+    """Decides whether a row belongs to the shape."""
+
+    def matches(self, row: Row) -> bool: ...
+
+
 class Encoder:
     """Knows one shape's columns, key and clause, and writes its entries."""
 
-    def __init__(self, record: ShapeRecord, where: Where | None) -> None:
+    def __init__(self, record: ShapeRecord, where: Clause | None) -> None:
         definition = record.definition
         self._where = where
         self._columns = tuple(column.name for column in record.columns)

@@ -3,9 +3,10 @@
 Invariants
   * a shape's log holds each of its entries once, in the order of commits: what is at or before the log's last
     offset is a repeat, and appends name the sequence that they expect;
+  * nothing is decided on a row that its clause was not evaluated for;
   * the position moves only when everything up to it has been appended and acked (`progress.py` says how far).
 
-The order: changes → entries → append → ack → rotate what must → position. A crash repeats from the position.
+The order: changes → verdicts → entries → append → ack → rotate what must → position. A crash repeats from the position.
 """
 
 import asyncio
@@ -25,27 +26,42 @@ from medley.contracts.shapes import ShapeRecord
 from services.sync.announcements import Announcements
 from services.sync.entries import Rotate, Transaction
 from services.sync.live import Incoming, LiveShape, parse
+from services.sync.predicates.evaluation import Evaluation
+from services.sync.predicates.tier import PostgresTier
+from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.progress import Mark, Progress, Reached
+from services.sync.refusals import Refusals
 from services.sync.registry import Position, Registry
 from services.sync.router import Router
+from services.sync.table import Refused
 
 log = structlog.get_logger()
 
 _RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
 _ROUND_MESSAGES = 256  # taken in before they are appended and the position moves: a backlog is worked off visibly
+_ROUND_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
 
 
 class Fanout:
     """The shapes of this worker and the loop that feeds them. Single-threaded: no step is seen half done."""
 
-    def __init__(self, client: Client, registry: Registry, announcements: Announcements, changes_id: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        registry: Registry,
+        announcements: Announcements,
+        changes_id: str,
+        evaluation: Evaluation | None = None,
+    ) -> None:
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
         self.announcements = announcements
         self.changes_id = changes_id
         self.shapes: dict[str, LiveShape] = {}
+        self.refusals = Refusals()
         self._router: Router[LiveShape] = Router()
+        self._postgres = PostgresTier(evaluation)
         self._progress = Progress(Reached(0, 0))
         self.lsn = 0
         """No entry that is still to come has an LSN at or below it."""
@@ -80,11 +96,15 @@ class Fanout:
     def add(self, shape: LiveShape) -> None:
         self.shapes[shape.record.handle] = shape
         self._router.add(shape.relation, shape)
+        if isinstance(shape.where, Evaluated):
+            self._postgres.add(shape)
 
     def remove(self, shape: LiveShape) -> None:
         """Stop feeding the shape; its record and log are still there."""
         if self.shapes.pop(shape.record.handle, None) is not None:
             self._router.remove(shape.relation, shape)
+            if isinstance(shape.where, Evaluated):
+                self._postgres.remove(shape)
 
     async def drop(self, shape: LiveShape, reason: str) -> None:
         """The shape is over: clients that follow it fetch again, under another handle."""
@@ -108,6 +128,20 @@ class Fanout:
     def recent(self) -> tuple[int, ...]:
         """The transactions fanned out lately, oldest first."""
         return tuple(self._recent)
+
+    async def evaluate_held(self, shape: LiveShape, held: list[Incoming]) -> None:
+        """Ask about what is held for a new shape, and what arrives meanwhile; nothing is lacking when it returns.
+        Raises Refused, Rotate."""
+        if not isinstance(shape.where, Evaluated):
+            return
+        verdicts: Verdicts[LiveShape] = Verdicts()
+        shape.answered_by(verdicts)
+        done = 0
+        while done < len(held):
+            messages, done = held[done:], len(held)
+            own = [message for message in messages if not shape.snapshot.sees(message.transaction.xid)]
+            for _, reason, refused, _ in await self._postgres.ask(verdicts, own, [shape]):
+                raise Refused("where", reason) if refused else Rotate(reason)
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
         """Give a new shape what was held for it. Raises Rotate.
@@ -142,10 +176,7 @@ class Fanout:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for _ in range(min(len(self._arrived), _ROUND_MESSAGES)):
-                self._process(parse(self._arrived.popleft()))
-                if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
-                    await self._flush()
+            await self._round([parse(message) for message in self._take()])
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
             reached = self._progress.at(self._sequence)
             await self._flush()
@@ -154,6 +185,29 @@ class Fanout:
             if self._arrived:
                 self._wake.set()
                 await asyncio.sleep(0)
+
+    def _take(self) -> list[Msg]:
+        """The messages of one round: so many, or so many bytes."""
+        taken: list[Msg] = []
+        size = 0
+        while self._arrived and len(taken) < _ROUND_MESSAGES and size < _ROUND_BYTES:
+            taken.append(self._arrived.popleft())
+            size += len(taken[-1].data)
+        return taken
+
+    async def _round(self, messages: list[Incoming]) -> None:
+        """Every message is processed in one step, once Postgres was asked for all whose clauses it decides."""
+        self._postgres.begin()
+        for place, incoming in enumerate(messages):
+            while self._postgres.lacks(incoming.oid):
+                for shape, reason, refused, slow in await self._postgres.evaluate(messages[place:]):
+                    if refused:
+                        self.refusals.add(shape.record.definition, {"where": [reason]}, slow=slow)
+                    self._leave(shape, reason)
+            self._process(incoming)
+            if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
+                await self._flush()
+        self._postgres.end()
 
     def marked(self, mark: Mark) -> None:
         """Capture's word on how far CHANGES goes."""
@@ -209,11 +263,11 @@ class Fanout:
         old, new = change.get("old"), change.get("new")
         match change["op"]:
             case "insert":
-                return self._router.concerned(relation, new)
+                return [*self._router.concerned(relation, new), *self._postgres.concerned(relation, new)]
             case "update" | "delete" if old is not None:
-                return self._router.concerned(relation, old, new)
+                return [*self._router.concerned(relation, old, new), *self._postgres.concerned(relation, old, new)]
             case _:
-                return self._router.all_of(relation)
+                return [*self._router.all_of(relation), *self._postgres.all_of(relation)]
 
     def _touch(self, shape: LiveShape) -> None:
         self._touched[shape.record.handle] = shape

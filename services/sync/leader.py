@@ -24,6 +24,7 @@ from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
 from services.sync.opening import Openings
+from services.sync.predicates.evaluation import Evaluation
 from services.sync.registry import Registry
 from services.sync.replication import Replication, SlotBusy
 from services.sync.settings import SyncSettings
@@ -97,7 +98,8 @@ class Leader:
             await bus.close(client)
 
     async def _serve(self, client: Client, registry: Registry, replication: Replication, lost: asyncio.Event) -> None:
-        fanout = await _take_up(client, registry)
+        evaluation = Evaluation(self._pool, self._settings.clause_seconds)
+        fanout = await _take_up(client, registry, evaluation)
         openings = Openings(self._pool, fanout, self._settings)
         capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
@@ -115,15 +117,16 @@ class Leader:
                 await broker.start()
         finally:
             openings.close()
+            await evaluation.close()
             with suppress(Exception):  # it fails while the bus is away, and there is nothing to do
                 await asyncio.wait_for(broker.stop(), _STOP)
 
 
-async def _take_up(client: Client, registry: Registry) -> Fanout:
+async def _take_up(client: Client, registry: Registry, evaluation: Evaluation) -> Fanout:
     """Fan-out with the shapes that can go on: whole snapshots, fed from the stream that is there now."""
     changes_id = await bus.stream_identity(registry.js, streams.CHANGES.name)
     announcements = await Announcements.open(client.jetstream(), registry)
-    fanout = Fanout(client, registry, announcements, changes_id)
+    fanout = Fanout(client, registry, announcements, changes_id, evaluation)
     fit = []
     for record in await registry.records():
         if record.state == "ready" and record.changes_id == changes_id and await registry.has_snapshot(record.handle):

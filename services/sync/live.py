@@ -1,5 +1,6 @@
 """One open shape as fan-out holds it, and one message of CHANGES as it reads it. Pure but for the log's appends."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import orjson
@@ -7,11 +8,14 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ShapeRecord
+from medley.contracts.shapes import ClauseObject, ShapeRecord
 from services.sync.entries import Encoder, Rotate, Transaction
+from services.sync.predicates.statement import Unit
+from services.sync.predicates.template import template
+from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.shape_log import Pending, ShapeLog
 from services.sync.visibility import Snapshot
-from services.sync.where import compile_conditions
+from services.sync.where import NOTHING, Where, compile_conditions
 
 
 class Incoming(NamedTuple):
@@ -38,13 +42,27 @@ def parse(message: Msg) -> Incoming:
     )
 
 
+def _where(record: ShapeRecord) -> "Where | Evaluated[LiveShape] | None":
+    """Who decides about a row; nobody, when every one belongs to the shape."""
+    if record.conditions is not None:
+        return compile_conditions(record.conditions)
+    if record.predicate is None or record.predicate.constant:
+        return None
+    if record.predicate.constant is False:
+        return NOTHING
+    return Evaluated(record.handle)
+
+
 class LiveShape:
     """A shape that changes are appended to."""
 
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
         self.record = record
-        self.where = compile_conditions(record.conditions) if record.conditions is not None else None
+        self.where = _where(record)
         self.encoder = Encoder(record, self.where)
+        self._unit: Unit | None = None
+        if isinstance(self.where, Evaluated) and record.predicate is not None:
+            self._unit = Unit(*template(record.predicate.sql), record.predicate.columns)
         self.snapshot = Snapshot(*record.snapshot)
         self.pending = Pending()
         self.log = ShapeLog(js, record.handle)
@@ -57,13 +75,37 @@ class LiveShape:
     def table(self) -> str:
         return f"{self.record.definition.schema_name}.{self.record.definition.table}"
 
+    @property
+    def unit(self) -> Unit:
+        """Its clause, as Postgres is asked about it."""
+        assert self._unit is not None
+        return self._unit
+
+    @property
+    def stands_on(self) -> tuple[ClauseObject, ...]:
+        """What the clause must find unaltered in the catalogue."""
+        return self.record.predicate.objects if self.record.predicate is not None else ()
+
+    def answered_by(self, verdicts: Verdicts["LiveShape"]) -> None:
+        """From now on, its clause looks there."""
+        assert isinstance(self.where, Evaluated)
+        self.where.verdicts = verdicts
+
+    def names_only(self, columns: Collection[tuple[str, int, int]]) -> bool:
+        """Whether the columns that its clause names are among these, as they were."""
+        named = self.record.predicate.columns if self.record.predicate is not None else ()
+        return all((column.name, column.type_oid, column.modifier) in columns for column in named)
+
     async def recover(self) -> None:
         """Go on where the log ends; what it holds already is recognised by its offset."""
         self.pending = Pending(await self.log.recover())
 
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:
-        """Whether the table still is what the shape was made for: same table, and the columns that it shows."""
+        """Whether the table still is what the shape was made for: same table, and the columns that it shows or that its
+        clause names."""
         if oid != self.record.relation_oid:
+            return False
+        if self.record.predicate is not None and not self.names_only({(c[0], c[1], c[2]) for c in columns}):
             return False
         mine = [[column.name, column.type_oid, column.modifier] for column in self.record.columns]
         if self.record.definition.columns is None:

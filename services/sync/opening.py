@@ -16,22 +16,30 @@ from weakref import WeakValueDictionary
 import asyncpg
 import structlog
 
-from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from medley.contracts.shapes import (
+    DropReply,
+    DropRequest,
+    OpenReply,
+    OpenRequest,
+    Predicate,
+    ShapeDefinition,
+    ShapeRecord,
+)
 from medley.runtime.errors import Transient
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
+from services.sync.predicates.analysis import Conditions, analyse
+from services.sync.predicates.watch import unaltered
 from services.sync.session import Session
 from services.sync.settings import SyncSettings
 from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
-from services.sync.where import Constant, Equality, Term, check_type, parse
 
 log = structlog.get_logger()
 
 _SNAPSHOT_TRIES = 20
-_REFUSED_SECONDS = 10.0
 _OF_ONE_TABLE = 4
 
 
@@ -43,7 +51,6 @@ class Openings:
         self._fanout = fanout
         self._settings = settings
         self._by_definition = {shape.record.definition: handle for handle, shape in fanout.shapes.items()}
-        self._refused: dict[ShapeDefinition, tuple[float, dict[str, list[str]]]] = {}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
@@ -56,7 +63,7 @@ class Openings:
         shape = self._fanout.shapes.get(self._by_definition.get(definition, ""))
         if shape is not None:
             return OpenReply(record=shape.record)
-        if (errors := self._refusal(definition)) is not None:
+        if (errors := self._fanout.refusals.of(definition)) is not None:
             return OpenReply(errors=errors)
         task = self._under_way.get(definition)
         if task is None:
@@ -70,13 +77,6 @@ class Openings:
         except Exception as error:
             log.warning("shape not opened", table=definition.table, error=repr(error))
             return OpenReply(unavailable=str(error) or type(error).__name__)
-
-    def _refusal(self, definition: ShapeDefinition) -> dict[str, list[str]] | None:
-        """Why a snapshot of it was refused a moment ago: it is not tried again for every request."""
-        for old in [d for d, (when, _) in self._refused.items() if time.monotonic() - when > _REFUSED_SECONDS]:
-            del self._refused[old]
-        refused = self._refused.get(definition)
-        return refused[1] if refused else None
 
     async def drop(self, request: DropRequest) -> DropReply:
         shape = self._fanout.shapes.get(request.handle)
@@ -101,12 +101,10 @@ class Openings:
 
     async def _make(self, request: OpenRequest) -> ShapeRecord:
         definition = request.definition
-        terms = parse(definition.where, definition.params) if definition.where else []
-        equalities = [term for term in terms if isinstance(term, Equality)]
         async with self._pool.acquire() as connection:
             table = await self._describe(connection, definition)
             select_columns(table, definition)
-            await self._check(connection, table, terms)
+            clause = await analyse(connection, table, definition)
             await publication.publish(connection, table, self._settings)
         for _ in range(_SNAPSHOT_TRIES):
             session = await Session.open(self._pool)
@@ -114,13 +112,13 @@ class Openings:
             try:
                 recent = self._fanout.recent()
                 with self._fanout.holding(table.oid) as held:
-                    shape = await self._look(session.connection, table, request, equalities, recent, held)
+                    shape = await self._look(session.connection, table, request, clause, recent, held)
                 if shape is not None:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.flushed()
                     revision = await self._fanout.registry.put(shape.record)
                     self._by_definition[definition] = shape.record.handle
-                    self._start(self._export(session, shape, table, equalities, revision))
+                    self._start(self._export(session, shape, table, revision))
                     return shape.record
             except BaseException:
                 if shape is not None:
@@ -138,7 +136,7 @@ class Openings:
         connection: asyncpg.pool.PoolConnectionProxy,
         before: Table,
         request: OpenRequest,
-        equalities: list[Equality],
+        clause: tuple[Conditions | None, Predicate | None],
         recent: tuple[int, ...],
         held: list[Incoming],
     ) -> LiveShape | None:
@@ -154,7 +152,9 @@ class Openings:
         table = await self._describe(connection, definition)
         if table.oid != before.oid or table.publication_entry is None or not table.full_identity:
             raise Transient("the table was replaced, or taken out of the publication, meanwhile; try again")
-        conditions = await self._conditions(connection, table, equalities) if equalities else None
+        conditions, predicate = clause
+        if predicate is not None and not _still_there(predicate, table):
+            raise Transient("the table was altered meanwhile; try again")
         columns = select_columns(table, definition)
         record = ShapeRecord(
             handle=f"{definition.digest()}-{time.time_ns() // 1000}",
@@ -168,57 +168,20 @@ class Openings:
             snapshot=(seen.xmin, seen.xmax, seen.xip),
             changes_id=self._fanout.changes_id,
             chunk_bytes=request.chunk_bytes,
+            predicate=predicate,
         )
         shape = LiveShape(self._fanout.js, record)
+        await self._fanout.evaluate_held(shape, held)
         self._fanout.catch_up(shape, held)
         self._fanout.add(shape)
         return shape
-
-    async def _check(self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, terms: list[Term]) -> None:
-        """Let Postgres judge the clause as a whole. Raises Refused with its words."""
-        if not terms:
-            return
-        columns = {facts.column.name: facts for facts in table.columns}
-        for term in terms:
-            if isinstance(term, Equality):
-                check_type(columns, term)
-        clause = " AND ".join(term.sql for term in terms)
-        constants = " AND ".join(f"({term.sql})" for term in terms if isinstance(term, Constant))
-        try:
-            await connection.execute(f"EXPLAIN SELECT 1 FROM {table.sql} WHERE {clause}")
-            holds = not constants or await connection.fetchval(f"SELECT ({constants}) IS TRUE")
-        except (asyncpg.DataError, asyncpg.SyntaxOrAccessError) as error:
-            raise Refused("where", str(error)) from error
-        if not holds:
-            raise Refused("where", "the clause is true for no row: this version has no shape that is empty for ever")
-
-    async def _conditions(
-        self, connection: asyncpg.pool.PoolConnectionProxy, table: Table, equalities: list[Equality]
-    ) -> tuple[tuple[str, str, str], ...]:
-        """Each constant as Postgres writes it in the column's type; one question for all."""
-        columns = {facts.column.name: facts for facts in table.columns}
-        distinct = list(dict.fromkeys((equality.column, equality.constant) for equality in equalities))
-        casts = ", ".join(
-            f"pg_catalog.concat((${number}::text)::{columns[name].type_sql})"
-            for number, (name, _) in enumerate(distinct, 1)
-        )
-        try:
-            texts = await connection.fetchrow(f"SELECT {casts}", *(constant for _, constant in distinct))
-        except asyncpg.DataError as error:
-            raise Refused("where", str(error)) from error
-        assert texts is not None
-        return tuple(
-            (name, columns[name].type_name, text) for (name, _), text in zip(distinct, texts.values(), strict=True)
-        )
 
     def _start(self, export: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(export)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _export(
-        self, session: Session, shape: LiveShape, table: Table, equalities: list[Equality], revision: int
-    ) -> None:
+    async def _export(self, session: Session, shape: LiveShape, table: Table, revision: int) -> None:
         """The rows into the stream, then the record says so; unless the shape was dropped meanwhile."""
         started = time.monotonic()
         record = shape.record
@@ -228,21 +191,39 @@ class Openings:
                     session.connection,
                     self._fanout.js,
                     record,
-                    snapshot.query(table, record, equalities),
+                    snapshot.query(table, record),
                     shape.encoder,
                 )
+            if shape.stands_on and not await unaltered(self._pool, shape.stands_on):
+                raise Transient("what its clause stands on was altered meanwhile")
             if record.handle not in self._fanout.shapes:
                 return await self._fanout.registry.forget(record.handle)
             ready = record.model_copy(update={"state": "ready"})
             await self._fanout.registry.complete(ready, revision)
             shape.record = ready
             seconds = round(time.monotonic() - started, 3)
-            log.info("shape opened", handle=record.handle, table=shape.table, rows=rows, seconds=seconds)
+            tier = record.predicate.tier if record.predicate is not None else "whole"
+            log.info("shape opened", handle=record.handle, table=shape.table, rows=rows, seconds=seconds, tier=tier)
         except Exception as error:
             log.warning("snapshot failed", handle=record.handle, table=shape.table, error=str(error) or repr(error))
-            if isinstance(error, Refused):
-                self._refused[record.definition] = (time.monotonic(), error.errors)
+            if (errors := _refusal(error, shape, session)) is not None:
+                self._fanout.refusals.add(record.definition, errors)
             await self._fanout.drop(shape, "its snapshot failed")
         finally:
             await session.close()
         return None
+
+
+def _still_there(predicate: Predicate, table: Table) -> bool:
+    """Whether the clause's columns are what they were when it was analysed."""
+    columns = {facts.column.name: (facts.column.type_oid, facts.column.modifier) for facts in table.columns}
+    return all(columns.get(one.name) == (one.type_oid, one.modifier) for one in predicate.columns)
+
+
+def _refusal(error: Exception, shape: LiveShape, session: Session) -> dict[str, list[str]] | None:
+    """What the next who ask for such a shape are told; None when it may be tried again at once."""
+    if isinstance(error, Refused):
+        return error.errors
+    if shape.record.predicate is None or session.connection.is_closed() or not isinstance(error, asyncpg.PostgresError):
+        return None
+    return {"where": [error.message or str(error)]}

@@ -9,6 +9,7 @@ from medley.runtime.postgres import FAILURES
 from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
+from services.sync.predicates.watch import altered_among
 from services.sync.settings import SyncSettings
 
 log = structlog.get_logger()
@@ -24,12 +25,15 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         oids = sorted({shape.relation for shape in shapes})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
+            altered = await altered_among(pool, shapes)
         except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
             continue
         tables = {row["oid"]: row for row in rows}
         for shape in shapes:
             reason = fault(shape, tables.get(shape.relation))
+            if reason is None and shape.record.handle in altered:
+                reason = "what its clause stands on was altered"
             if reason and shape.record.handle in fanout.shapes:
                 await fanout.drop(shape, reason)
 

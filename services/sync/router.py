@@ -2,7 +2,7 @@
 
 Tables go by their OID, which a rename does not change. Every shape of a table is in exactly one place: the list of
 whole-table shapes, or the bucket of its clause's columns and values. A shape that is returned still decides for itself
-what the change means.
+what the change means. Shapes whose clauses Postgres decides are not here (`predicates`).
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Row = Mapping[str, str | None]
 
 class Routed(Protocol):
     @property
-    def where(self) -> Where | None: ...
+    def where(self) -> object: ...
 
 
 S = TypeVar("S", bound=Routed)
@@ -38,7 +38,7 @@ class Router(Generic[S]):
         where = shape.where
         if where is None:
             self._whole.setdefault(relation, []).append(shape)
-        elif not where.never:
+        elif isinstance(where, Where) and not where.never:
             indexes = self._indexes.setdefault(relation, {})
             index = indexes.setdefault(where.columns, _Index(where.columns, where.canonical))
             index.shapes.setdefault(where.values, []).append(shape)
@@ -48,7 +48,7 @@ class Router(Generic[S]):
         where = shape.where
         if where is None:
             self._whole[relation].remove(shape)
-        elif not where.never:
+        elif isinstance(where, Where) and not where.never:
             index = self._indexes[relation][where.columns]
             index.shapes[where.values].remove(shape)
             if not index.shapes[where.values]:

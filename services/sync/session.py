@@ -2,10 +2,11 @@
 
 import asyncpg
 
+from medley.clauses.judge import RULES
 from medley.runtime.postgres import FAILURES
 
 # A table that somebody has locked keeps those waiting who ask for it, but not for long: connections are few.
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'"
+_BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; {RULES}"
 
 
 class Session:

@@ -10,6 +10,7 @@ class SyncSettings(BaseSettings):
 
     Units: bytes and seconds. `confirm_delay`: an LSN is confirmed to Postgres only this long after JetStream's
     ack; it must exceed the server's `sync_interval`, so that what a power loss takes from the bus, Postgres still has.
+    `clause_seconds`: the budget of one question to Postgres about clauses; one that exceeds it alone ends its shape.
     """
 
     model_config = SettingsConfigDict(env_prefix="SYNC_")
@@ -23,4 +24,5 @@ class SyncSettings(BaseSettings):
     ack_timeout: float = Field(default=10.0, gt=0)
     exports: int = Field(default=4, ge=1)
     reconcile_interval: float = Field(default=1.0, gt=0)
+    clause_seconds: float = Field(default=5.0, gt=0, le=25)
     wal_sender_timeout: str = "15s"

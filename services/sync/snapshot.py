@@ -19,15 +19,18 @@ from services.sync.parts import Cutter, Publisher
 from services.sync.shape_log import largest_entry
 from services.sync.table import Refused, Table
 from services.sync.visibility import Snapshot
-from services.sync.where import Equality
 
 _DEADLINE = 24 * 3600.0
 
 
-def query(table: Table, record: ShapeRecord, equalities: list[Equality]) -> str:
+def query(table: Table, record: ShapeRecord) -> str:
+    """A clause sees the table's columns that the replication stream holds, under the table's name."""
     columns = ", ".join(quote_identifier(column.name) for column in record.columns)
-    where = " AND ".join(equality.sql for equality in equalities)
-    return f"SELECT {columns} FROM {table.sql}" + (f" WHERE {where}" if where else "")
+    if record.predicate is None:
+        return f"SELECT {columns} FROM {table.sql}"
+    every = ", ".join(quote_identifier(facts.column.name) for facts in table.columns)
+    rows = f"(SELECT {every} FROM {table.sql}) AS {quote_identifier(table.name)}"
+    return f"SELECT {columns} FROM {rows} WHERE {record.predicate.sql}"
 
 
 async def _lines(connection: asyncpg.pool.PoolConnectionProxy, statement: str) -> AsyncIterator[list[str]]:

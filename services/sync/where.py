@@ -1,9 +1,9 @@
-"""Where clauses of this version: equalities joined by AND. Parsing and matching are pure.
+"""The clauses that need no question to Postgres: equalities joined by AND. Parsing and matching are pure.
 
 `column = constant`, either order, constants being literals or `$n`; a boolean column alone, which is `column = true`;
 and constants alone (`true`, `1 = 1`), which Postgres judges once. A comparison is made on Postgres's own text
 of the value, and only for types whose equality is equality of that text once it is put into a canonical form;
-any other type or operator is refused, never guessed.
+any other type or operator is left to Postgres (`predicates`), never guessed.
 """
 
 import re
@@ -99,6 +99,10 @@ class Where:
         return not self.never and self.key_of(row) == self.values
 
 
+NOTHING = Where((), (), (), never=True)
+"""A clause that is true for no row."""
+
+
 def parse(text: str, params: Sequence[str]) -> list[Term]:
     """The conditions of a clause. Raises Refused with the place of what is not understood."""
     tokens = _tokens(text)
@@ -136,7 +140,7 @@ def _tokens(text: str) -> list[Token]:
 def _unsupported(text: str, at: int) -> Refused:
     near = text[at : at + 20].strip()
     found = f"unsupported at location {at}, near {near!r}" if near else f"unexpected end at location {at}"
-    return Refused("where", f"{found}: this version understands column = constant, joined by AND")
+    return Refused("where", f"{found}: not column = constant, joined by AND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,5 +247,5 @@ def check_type(columns: Mapping[str, ColumnFacts], equality: Equality) -> Column
         raise Refused("where", _NOT_BOOLEAN)
     if facts.type_name not in CANONICAL or facts.dims or not facts.deterministic:
         kind = facts.type_name + "[]" * bool(facts.dims)
-        raise Refused("where", f"{equality.column} is of type {kind}: this version cannot compare it")
+        raise Refused("where", f"{equality.column} is of type {kind}: it is not compared by its text")
     return facts

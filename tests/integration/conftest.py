@@ -23,7 +23,8 @@ async def sync(
 ) -> AsyncIterator[Library]:
     """migrator and sync as processes, on the module's database and a bus with no streams."""
     logs = tmp_path_factory.mktemp("sync")
-    async with running_sync(postgres_dsn, fresh_nats_url, logs, SYNC_RECONCILE_INTERVAL="0.2") as running:
+    quick = {"SYNC_RECONCILE_INTERVAL": "0.2", "SYNC_CLAUSE_SECONDS": "2"}
+    async with running_sync(postgres_dsn, fresh_nats_url, logs, **quick) as running:
         yield running
 
 

@@ -1,0 +1,188 @@
+"""Ask Postgres which clauses are true for which rows, and when it fails, find out for whom.
+
+Invariants
+  * an answer is about the clauses as their records have them: what they stand on is looked at after they were
+    evaluated, so what was altered before or meanwhile is noticed, and such a clause has no answer but `Altered`;
+  * a clause that raises an error, or takes longer than its budget, has none either, and the others have theirs.
+
+Rows are evaluated a moment after their commit, with the catalogue of that moment. That is right because the clause is
+held to one version of it: had a function been replaced in between, its versions would differ, and the shape ends.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from medley.clauses import objects
+from medley.clauses.objects import Named
+from services.sync.predicates.statement import Asked, Question, Row, Unit, question
+from services.sync.predicates.template import Template
+
+log = structlog.get_logger()
+
+# One plan for a statement that is asked again and again; compiling it would cost more than it saves.
+_SESSION = (
+    "SET standard_conforming_strings = on; SET transform_null_equals = off; SET jit = off;"
+    " SET plan_cache_mode = force_generic_plan; SET default_transaction_read_only = on;"
+    " SET statement_timeout = {ms:.0f}"
+)
+_PREPARED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The clause raised `reason` on the row of that number; or was too slow, on no row in particular."""
+
+    reason: str
+    row: int | None = None
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """What the clause stands on is not what it was."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Answers:
+    """By place in what was asked: the numbers of the rows for which it is true, or why there is no answer."""
+
+    true: dict[int, set[int]] = field(default_factory=dict)
+    without: dict[int, Failed | Altered] = field(default_factory=dict)
+
+
+class Evaluation:
+    """One session of a pool, kept for as long as it lives. `seconds` is the budget of one question."""
+
+    def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
+        self._pool = pool
+        self._seconds = seconds
+        self._lock = asyncio.Lock()
+        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
+        self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
+
+    async def ask(
+        self, table: str, rows: Sequence[Row], asked: Sequence[Asked], known: Sequence[dict[Named, str]]
+    ) -> Answers:
+        """`known`: for each of what is asked, the versions of what it stands on. Raises what the pool raises."""
+        answers = Answers()
+        async with self._lock:
+            connection = await self._session()
+            await self._answer(connection, table, rows, list(enumerate(asked)), answers)
+            named = sorted({name for versions in known for name in versions})
+            now = await objects.versions(connection, named)
+        for place, versions in enumerate(known):
+            if any(now.get(name) != version for name, version in versions.items()):
+                answers.true.pop(place, None)
+                answers.without[place] = Altered("what its clause stands on was altered")
+        return answers
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._prepared.clear()
+        if connection is not None:
+            with contextlib.suppress(Exception):  # it is given back, whatever state it is in
+                connection.terminate()
+                await self._pool.release(connection)
+
+    async def _session(self) -> asyncpg.pool.PoolConnectionProxy:
+        if self._connection is not None and self._connection.is_closed():
+            await self.close()
+        if self._connection is None:
+            connection = await self._pool.acquire()
+            self._connection = connection
+            await connection.execute(_SESSION.format(ms=self._seconds * 1000))
+        return self._connection
+
+    async def _answer(
+        self,
+        connection: asyncpg.pool.PoolConnectionProxy,
+        table: str,
+        rows: Sequence[Row],
+        asked: list[tuple[int, Asked]],
+        answers: Answers,
+    ) -> None:
+        """All at once; when that fails, by halves, so that one that is to blame costs the others a few questions."""
+        try:
+            found = await self._fetch(connection, question(table, rows, [one for _, one in asked]))
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            if len(asked) > 1:
+                middle = len(asked) // 2
+                for half in (asked[:middle], asked[middle:]):
+                    await self._answer(connection, table, rows, half, answers)
+            else:
+                [(place, one)] = asked
+                await self._blame(connection, table, rows, place, one, error, answers)
+        else:
+            for number, (place, _) in enumerate(asked):
+                answers.true[place] = found.get(number, set())
+
+    async def _blame(
+        self,
+        connection: asyncpg.pool.PoolConnectionProxy,
+        table: str,
+        rows: Sequence[Row],
+        place: int,
+        one: Asked,
+        error: asyncpg.PostgresError,
+        answers: Answers,
+    ) -> None:
+        """One clause failed: on which row, and was it the clause at all."""
+        said = error.message or str(error)
+        if isinstance(error, asyncpg.QueryCanceledError):
+            reason = f"takes longer than {self._seconds:g} s for the rows of a moment"
+            answers.without[place] = Failed(reason, slow=True)
+            return
+        if await self._fails(connection, table, rows, _without_clause(one)):
+            answers.without[place] = Altered(f"a value cannot be read as its column's type any more: {said}")
+            return
+        numbers = one.rows or tuple(range(1, len(rows) + 1))
+        while len(numbers) > 1:
+            middle = len(numbers) // 2
+            for half in (numbers[:middle], numbers[middle:]):
+                if await self._fails(connection, table, [rows[number - 1] for number in half], Asked(one.unit)):
+                    numbers = half
+                    break
+            else:
+                break  # not on any row by itself
+        answers.without[place] = Failed(said, row=numbers[0] if len(numbers) == 1 else None)
+
+    async def _fails(
+        self, connection: asyncpg.pool.PoolConnectionProxy, table: str, rows: Sequence[Row], one: Asked
+    ) -> bool:
+        try:
+            await self._fetch(connection, question(table, rows, [one]))
+        except asyncpg.PostgresError:
+            if connection.is_closed():
+                raise
+            return True
+        return False
+
+    async def _fetch(self, connection: asyncpg.pool.PoolConnectionProxy, asked: Question) -> dict[int, set[int]]:
+        statement = self._prepared.pop(asked.sql, None)
+        if statement is None:
+            statement = await connection.prepare(asked.sql)
+        self._prepared[asked.sql] = statement
+        while len(self._prepared) > _PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        true: dict[int, set[int]] = {}
+        for template, number, numbers in await statement.fetch(*asked.values, timeout=self._seconds + 30):
+            if template < 0:
+                for one in numbers:
+                    true.setdefault(asked.alone[one], set()).add(number)
+            else:
+                true[asked.sets[template][number]] = set(numbers)
+        return true
+
+
+def _without_clause(one: Asked) -> Asked:
+    """What is left of a question when its clause is taken away: making the values."""
+    return Asked(Unit(Template(("true",), ()), (), one.unit.columns))
