@@ -140,7 +140,7 @@ class Fanout:
         while done < len(held):
             messages, done = held[done:], len(held)
             own = [message for message in messages if not shape.snapshot.sees(message.transaction.xid)]
-            for _, reason, refused, _ in await self._postgres.ask(verdicts, own, [shape]):
+            for _, reason, refused, _ in await self._postgres.ask_for(verdicts, own, shape):
                 raise Refused("where", reason) if refused else Rotate(reason)
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:

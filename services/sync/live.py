@@ -10,12 +10,13 @@ from nats.js import JetStreamContext
 from medley.contracts import headers
 from medley.contracts.shapes import ClauseObject, ShapeRecord
 from services.sync.entries import Encoder, Rotate, Transaction
+from services.sync.predicates.index import Index, index
 from services.sync.predicates.statement import Unit
 from services.sync.predicates.template import template
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.shape_log import Pending, ShapeLog
 from services.sync.visibility import Snapshot
-from services.sync.where import NOTHING, Where, compile_conditions
+from services.sync.where import NOTHING, AnyOf, Where, compile_alternatives, compile_conditions
 
 
 class Incoming(NamedTuple):
@@ -42,7 +43,7 @@ def parse(message: Msg) -> Incoming:
     )
 
 
-def _where(record: ShapeRecord) -> "Where | Evaluated[LiveShape] | None":
+def _where(record: ShapeRecord, found: Index | None) -> "Where | AnyOf | Evaluated[LiveShape] | None":
     """Who decides about a row; nobody, when every one belongs to the shape."""
     if record.conditions is not None:
         return compile_conditions(record.conditions)
@@ -50,6 +51,8 @@ def _where(record: ShapeRecord) -> "Where | Evaluated[LiveShape] | None":
         return None
     if record.predicate.constant is False:
         return NOTHING
+    if found is not None and found.exact:
+        return compile_alternatives(found.alternatives)
     return Evaluated(record.handle)
 
 
@@ -58,7 +61,11 @@ class LiveShape:
 
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
         self.record = record
-        self.where = _where(record)
+        predicate = record.predicate
+        found = index(predicate.sql, predicate.columns) if predicate is not None and not record.conditions else None
+        self.where = _where(record, found)
+        self.candidates = compile_alternatives(found.alternatives) if found is not None else None
+        """What must hold for a row that is in the shape; None when nothing is known of that."""
         self.encoder = Encoder(record, self.where)
         self._unit: Unit | None = None
         if isinstance(self.where, Evaluated) and record.predicate is not None:

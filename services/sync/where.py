@@ -225,6 +225,28 @@ def _operand(tokens: Sequence[Token], place: int, params: Sequence[str], text: s
             raise _unsupported(text, at)
 
 
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of several conjunctions: of those that compare the same columns, all the values that they want."""
+
+    groups: tuple[tuple[Where, frozenset[tuple[str, ...]]], ...]
+    """`Where` without values, and these."""
+
+    def matches(self, row: Mapping[str, str | None]) -> bool:
+        return any(probe.key_of(row) in values for probe, values in self.groups)
+
+
+def compile_alternatives(alternatives: Sequence[Sequence[Condition]]) -> AnyOf:
+    """What is true when one of the conjunctions is."""
+    groups: dict[tuple[str, ...], tuple[Where, set[tuple[str, ...]]]] = {}
+    for conditions in alternatives:
+        where = compile_conditions(conditions)
+        if not where.never:
+            probe = Where(where.columns, (), where.canonical)
+            groups.setdefault(where.columns, (probe, set()))[1].add(where.values)
+    return AnyOf(tuple((probe, frozenset(values)) for probe, values in groups.values()))
+
+
 def compile_conditions(conditions: Sequence[Condition]) -> Where:
     """The clause for the index, from the conditions that the registry keeps."""
     wanted: dict[str, str] = {}

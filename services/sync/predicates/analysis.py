@@ -11,8 +11,9 @@ from medley.clauses import objects
 from medley.clauses.judge import RULES, Scope, UsableColumn, understood
 from medley.clauses.refusal import Refusal
 from medley.clauses.text import Clause, read
-from medley.contracts.shapes import ClauseColumn, ClauseObject, Predicate, ShapeDefinition
+from medley.contracts.shapes import ClauseColumn, ClauseObject, Predicate, ShapeDefinition, Tier
 from services.sync.catalog import SQL
+from services.sync.predicates.index import Index, index
 from services.sync.table import Refused, Table
 from services.sync.where import Condition, Constant, Equality, Term, check_type, parse
 
@@ -63,12 +64,15 @@ async def _predicate(
     if any(" COLLATE " in column.type_sql for column in named):
         stands_on.update(await objects.versions(connection, [("table", table.oid)]))
     constant = None if named else await _constant(connection, found.sql)
+    way = index(found.sql, named) if named else None
+    tier: Tier = "constant" if not named else "python" if way is not None and way.exact else "postgres"
     return Predicate(
         sql=found.sql,
         columns=named,
         objects=tuple(ClauseObject(kind=kind, oid=oid, version=text) for (kind, oid), text in stands_on.items()),
         constant=constant,
-        tier="postgres" if named else "constant",
+        tier=tier,
+        index=way.shown() if way is not None else (),
     )
 
 
@@ -98,9 +102,9 @@ async def _simple(
         return None
     conditions = await _conditions(connection, table, equalities)
     named = {equality.column for equality in equalities}
-    index = tuple(f"{column} = {text}" for column, _, text in conditions)
+    found = Index((conditions,), exact=True)
     kept = tuple(column for column in columns if column.name in named)
-    return conditions, Predicate(sql=sql, columns=kept, tier="index", index=(" AND ".join(index),))
+    return conditions, Predicate(sql=sql, columns=kept, tier="index", index=found.shown())
 
 
 async def _plans(connection: Connection, table: Table, sql: str, terms: list[Term]) -> bool:

@@ -5,8 +5,10 @@ answers up. A shape that was added after its table's evaluation began is `lackin
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ClauseObject
@@ -14,6 +16,10 @@ from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Altered, Answers, Evaluation, Failed
 from services.sync.predicates.statement import Asked, Unit
 from services.sync.predicates.verdicts import Row, Verdicts
+from services.sync.router import Router
+from services.sync.where import AnyOf
+
+Key = tuple[Unit, tuple[ClauseObject, ...]]
 
 _BATCH_BYTES = 16 * 1024 * 1024
 """Of the values of one question."""
@@ -28,12 +34,35 @@ class Ended(NamedTuple):
     slow: bool = False
 
 
+class Question:
+    """What shapes of one clause and one state of the catalogue have in common: one answer. Compared by identity."""
+
+    def __init__(self, unit: Unit, stands_on: tuple[ClauseObject, ...]) -> None:
+        self.unit = unit
+        self.known = {(one.kind, one.oid): one.version for one in stands_on}
+
+    def fits(self, columns: Collection[tuple[str, int, int]]) -> bool:
+        """Whether the columns that it names are among these, as they were."""
+        return all((one.name, one.type_oid, one.modifier) in columns for one in self.unit.columns)
+
+
+@dataclass(eq=False, slots=True)
+class Candidate:
+    """A shape, for a router that finds the rows to ask about; without `where` these are all rows."""
+
+    where: AnyOf | None
+    shape: LiveShape
+    question: Question
+
+
 class PostgresTier:
     def __init__(self, evaluation: Evaluation | None) -> None:
         self._evaluation = evaluation
         self.verdicts: Verdicts[LiveShape] = Verdicts()
-        self._shapes: dict[int, dict[str, LiveShape]] = {}
-        self._lacking: dict[int, dict[str, LiveShape]] = {}
+        self._shapes: dict[int, dict[str, Candidate]] = {}
+        self._router: Router[Candidate] = Router()
+        self._questions: WeakValueDictionary[Key, Question] = WeakValueDictionary()
+        self._lacking: dict[int, dict[str, Candidate]] = {}
         """Added since their table was asked about in this round."""
         self._asked: set[int] = set()
         """Tables that were asked about in this round."""
@@ -41,18 +70,25 @@ class PostgresTier:
     def add(self, shape: LiveShape) -> None:
         """Its clause is asked about every message of its table from now on."""
         shape.answered_by(self.verdicts)
-        self._shapes.setdefault(shape.relation, {})[shape.record.handle] = shape
-        self._lacking.setdefault(shape.relation, {})[shape.record.handle] = shape
+        candidate = self._candidate(shape)
+        self._shapes.setdefault(shape.relation, {})[shape.record.handle] = candidate
+        self._router.add(shape.relation, candidate)
+        self._lacking.setdefault(shape.relation, {})[shape.record.handle] = candidate
 
     def remove(self, shape: LiveShape) -> None:
-        for shapes in (self._shapes, self._lacking):
-            of_table = shapes.get(shape.relation, {})
-            of_table.pop(shape.record.handle, None)
-            if not of_table:
-                shapes.pop(shape.relation, None)
+        of_table = self._shapes.get(shape.relation, {})
+        candidate = of_table.pop(shape.record.handle, None)
+        if candidate is not None:
+            self._router.remove(shape.relation, candidate)
+        if not of_table:
+            self._shapes.pop(shape.relation, None)
+        lacking = self._lacking.get(shape.relation, {})
+        lacking.pop(shape.record.handle, None)
+        if not lacking:
+            self._lacking.pop(shape.relation, None)
 
     def all_of(self, relation: int) -> Iterable[LiveShape]:
-        return list(self._shapes.get(relation, {}).values())
+        return [candidate.shape for candidate in self._shapes.get(relation, {}).values()]
 
     def begin(self) -> None:
         """Another round: nothing is known about its messages."""
@@ -82,50 +118,67 @@ class PostgresTier:
         ended: list[Ended] = []
         for relation in dict.fromkeys(message.oid for message in messages):
             if self.lacks(relation):
-                lacking = self._lacking.pop(relation, {})
-                shapes = list((lacking if relation in self._asked else self._shapes[relation]).values())
-                self._asked.add(relation)
                 ours = [message for message in messages if message.oid == relation]
-                ended += await self.ask(self.verdicts, ours, shapes)
+                lacking = list(self._lacking.pop(relation, {}).values())
+                again = relation in self._asked
+                self._asked.add(relation)
+                ended += await self._ask(self.verdicts, ours, lacking if again else None)
         return ended
 
-    async def ask(
-        self, verdicts: Verdicts[LiveShape], messages: Sequence[Incoming], shapes: Sequence[LiveShape]
+    async def ask_for(
+        self, verdicts: Verdicts[LiveShape], messages: Sequence[Incoming], shape: LiveShape
     ) -> list[Ended]:
-        """Evaluate messages of one table for shapes of it. A message that was written when the table had other columns
-        than a clause names is left out: its shape ends by that."""
+        """Evaluate messages of its table for one shape, that need not be here."""
+        return await self._ask(verdicts, messages, [self._candidate(shape)])
+
+    def _candidate(self, shape: LiveShape) -> Candidate:
+        key = (shape.unit, shape.stands_on)
+        question = self._questions.get(key)
+        if question is None:
+            question = self._questions[key] = Question(*key)
+        return Candidate(shape.candidates, shape, question)
+
+    async def _ask(
+        self, verdicts: Verdicts[LiveShape], messages: Sequence[Incoming], only: Sequence[Candidate] | None
+    ) -> list[Ended]:
+        """Evaluate messages of one table for these shapes only; else for all, on rows that they may have. A
+        message of a time when the table had other columns than a clause names is left out: its shape ends by that."""
         assert self._evaluation is not None
         ended: list[Ended] = []
         for columns, group in _by_columns(messages).items():
-            verdicts.evaluated(row for message in group for row in rows_of(message))
-            fit = [shape for shape in shapes if shape.names_only(columns)]
-            ended += await self._ask(self._evaluation, verdicts, group, fit)
+            rows = [row for message in group for row in rows_of(message)]
+            verdicts.evaluated(rows)
+            asking = _Asking(columns)
+            for candidate in self._router.whole(messages[0].oid) if only is None else only:
+                asking.about(candidate, None)
+            if only is None:
+                for row in rows:
+                    for candidate in self._router.found(messages[0].oid, row):
+                        asking.about(candidate, row)
+            ended += await self._evaluate(self._evaluation, verdicts, group, rows, asking)
         return ended
 
-    async def _ask(
+    async def _evaluate(
         self,
         evaluation: Evaluation,
         verdicts: Verdicts[LiveShape],
         messages: Sequence[Incoming],
-        shapes: Sequence[LiveShape],
+        rows: Sequence[Row],
+        asking: "_Asking",
     ) -> list[Ended]:
-        alike: dict[tuple[Unit, tuple[ClauseObject, ...]], list[LiveShape]] = defaultdict(list)
-        for shape in shapes:
-            alike[shape.unit, shape.stands_on].append(shape)
         ended: list[Ended] = []
-        names = sorted({column.name for unit, _ in alike for column in unit.columns})
-        for distinct in _batches(messages, names) if alike else ():
-            rows = [same[0] for same in distinct]
-            keys = list(alike)
-            known = [{(one.kind, one.oid): one.version for one in objects} for _, objects in keys]
-            table = shapes[0].record.definition.table
-            answers = await evaluation.ask(table, rows, [Asked(unit) for unit, _ in keys], known)
-            _keep(verdicts, distinct, [alike[key] for key in keys], answers)
+        for distinct in _batches(rows, asking.names) if asking.shapes else ():
+            first = [same[0] for same in distinct]
+            asked = asking.asked(distinct)
+            if not asked:
+                continue
+            questions = list(asked)
+            table = next(iter(asking.shapes[questions[0]].values())).record.definition.table
+            answers = await evaluation.ask(table, first, list(asked.values()), [one.known for one in questions])
+            _keep(verdicts, distinct, [asking.shapes[one] for one in questions], answers)
             for place, why in answers.without.items():
-                for shape in alike.pop(keys[place]):
-                    ended += await self._end(verdicts, messages, shape, why, rows)
-            if not alike:
-                break
+                for shape in asking.shapes.pop(questions[place]).values():
+                    ended += await self._end(verdicts, messages, shape, why, first)
         return ended
 
     async def _end(
@@ -141,7 +194,7 @@ class PostgresTier:
             return [Ended(shape, why.reason, refused=False)]
         own = [message for message in messages if not shape.snapshot.sees(message.transaction.xid)]
         if len(own) < len(messages):
-            return await self.ask(verdicts, own, [shape]) if own else []
+            return await self.ask_for(verdicts, own, shape) if own else []
         reason = f"{why.reason}{_at(shape, rows[why.row - 1]) if why.row is not None else ''}"
         return [Ended(shape, reason, refused=True, slow=why.slow)]
 
@@ -167,34 +220,74 @@ def _by_columns(messages: Sequence[Incoming]) -> Mapping[frozenset[tuple[str, in
     return groups
 
 
-def _batches(messages: Sequence[Incoming], names: Sequence[str]) -> Iterable[list[list[Row]]]:
-    """The messages' rows; those that agree in what is asked about are one, and no batch is larger than it should be."""
+def _batches(rows: Iterable[Row], names: Sequence[str]) -> Iterable[list[list[Row]]]:
+    """Rows that agree in what is asked about are one, and no batch is larger than it should be."""
     batch: dict[tuple[str | None, ...], list[Row]] = {}
     size = 0
-    for message in messages:
-        for row in rows_of(message):
-            key = tuple(row.get(name) for name in names)
-            if key not in batch:
-                size += sum(len(value) for value in key if value is not None)
-                if size > _BATCH_BYTES and batch:
-                    yield list(batch.values())
-                    batch, size = {}, 0
-            batch.setdefault(key, []).append(row)
+    for row in rows:
+        key = tuple(row.get(name) for name in names)
+        if key not in batch:
+            size += sum(len(value) for value in key if value is not None)
+            if size > _BATCH_BYTES and batch:
+                yield list(batch.values())
+                batch, size = {}, 0
+        batch.setdefault(key, []).append(row)
     if batch:
         yield list(batch.values())
+
+
+class _Asking:
+    """Which questions are to be asked about which rows, and for which shapes."""
+
+    def __init__(self, columns: Collection[tuple[str, int, int]]) -> None:
+        self._columns = columns
+        self._fits: dict[Question, bool] = {}
+        self.shapes: dict[Question, dict[str, LiveShape]] = defaultdict(dict)
+        self._all: set[Question] = set()
+        self._of_row: dict[int, set[Question]] = defaultdict(set)
+
+    def about(self, candidate: Candidate, row: Row | None) -> None:
+        """About all rows when there is none; not at all when the rows have other columns than the clause."""
+        question = candidate.question
+        fits = self._fits.get(question)
+        if fits is None:
+            fits = self._fits[question] = question.fits(self._columns)
+        if not fits:
+            return
+        self.shapes[question][candidate.shape.record.handle] = candidate.shape
+        if row is None:
+            self._all.add(question)
+        else:
+            self._of_row[id(row)].add(question)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({column.name for question in self.shapes for column in question.unit.columns})
+
+    def asked(self, distinct: Sequence[Sequence[Row]]) -> dict[Question, Asked]:
+        """Without those whose shapes have ended; the rows count from 1."""
+        numbers: dict[Question, dict[int, None]] = defaultdict(dict)
+        for number, same in enumerate(distinct, 1):
+            for row in same:
+                for question in self._of_row.get(id(row), ()):
+                    numbers[question][number] = None
+        return {
+            question: Asked(question.unit, None if question in self._all else tuple(numbers[question]))
+            for question in self.shapes
+            if question in self._all or question in numbers
+        }
 
 
 def _keep(
     verdicts: Verdicts[LiveShape],
     distinct: Sequence[Sequence[Row]],
-    shapes: Sequence[Sequence[LiveShape]],
+    shapes: Sequence[Mapping[str, LiveShape]],
     answers: Answers,
 ) -> None:
     by_row: dict[int, dict[str, LiveShape]] = defaultdict(dict)
     for place, numbers in answers.true.items():
-        of_unit = {shape.record.handle: shape for shape in shapes[place]}
         for number in numbers:
-            by_row[number].update(of_unit)
+            by_row[number].update(shapes[place])
     for number, found in by_row.items():
         for row in distinct[number - 1]:
             verdicts.is_true(row, found)
