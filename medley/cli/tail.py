@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from medley.cli import addresses
+from medley.cli.explain import explain
 from medley.cli.options import api_option, home_option, json_option, nats_option
 from medley.client.http import Message, ShapeRefused, follow, http_client
 from medley.runtime.errors import Permanent
@@ -23,6 +24,7 @@ from medley.runtime.errors import Permanent
 @click.option("--where", metavar="SQL", help="Only rows for which this is true; $1, $2, … stand for --param.")
 @click.option("--param", "params", multiple=True, metavar="VALUE", help="The next parameter of --where; repeatable.")
 @click.option("--columns", metavar="A,B", help="Only these columns; the primary key must be among them.")
+@click.option("--explain", "explaining", is_flag=True, help="Print how changes find the shape, and end.")
 @click.option("--once", is_flag=True, help="End when everything that is there now was printed.")
 @home_option
 @api_option
@@ -34,6 +36,7 @@ def tail(
     where: str | None,
     params: tuple[str, ...],
     columns: str | None,
+    explaining: bool,
     once: bool,
     home: Path,
     api_url: str | None,
@@ -49,6 +52,8 @@ def tail(
             asyncio.run(_while_read(_topic(found, topic)))
         elif table is not None:
             names = columns.split(",") if columns else None
+            if explaining:
+                return asyncio.run(explain(found, table, where, params, names))
             asyncio.run(_while_read(_shape(found, table, where, params, names, once, as_json)))
     except KeyboardInterrupt:
         sys.exit(130)

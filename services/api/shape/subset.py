@@ -137,6 +137,8 @@ class Subsets:
         definition = record.definition
         if record.conditions is not None:
             return conditions_sql(record.conditions) or None
+        if record.predicate is not None:
+            return f"({record.predicate.sql})"
         if definition.where is None:
             return None
         clause = clauses.read("where", definition.where)
