@@ -28,6 +28,7 @@ from services.sync.pgoutput import Begin, Commit, Decoder, Relation
 from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
 from services.sync.settings import SyncSettings
+from services.sync.turns import Turns
 
 log = structlog.get_logger()
 
@@ -112,12 +113,14 @@ class Capture:
             log.info("capture resumes", after=self._last_id)
 
     async def _stream(self) -> None:
+        turns = Turns()
         while True:
             for frame in await self._replication.frames():
                 if frame[0] == KEEPALIVE:
                     self._keepalive(frame)
                 else:
                     await self._wal(frame)
+                await turns.taken()
 
     def _keepalive(self, frame: bytes) -> None:
         """With nothing open, everything that was sent is dealt with: the slot advances on an idle database, too."""

@@ -34,6 +34,7 @@ from services.sync.refusals import Refusals
 from services.sync.registry import Position, Registry
 from services.sync.router import Router
 from services.sync.table import Refused
+from services.sync.turns import Turns
 
 log = structlog.get_logger()
 
@@ -198,6 +199,7 @@ class Fanout:
     async def _round(self, messages: list[Incoming]) -> None:
         """Every message is processed in one step, once Postgres was asked for all whose clauses it decides."""
         self._postgres.begin()
+        turns = Turns()
         for place, incoming in enumerate(messages):
             while self._postgres.lacks(incoming.oid):
                 for shape, reason, refused, slow in await self._postgres.evaluate(messages[place:]):
@@ -207,6 +209,7 @@ class Fanout:
             self._process(incoming)
             if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
                 await self._flush()
+            await turns.taken()
         self._postgres.end()
 
     def marked(self, mark: Mark) -> None:

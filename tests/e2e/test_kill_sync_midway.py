@@ -49,7 +49,7 @@ async def _write(library: Library, table: str, seed: int, stop: asyncio.Event) -
                 await connection.execute(f"DELETE FROM {table} WHERE id % 101 = $1 AND n > 1", chance.randrange(101))
         except asyncpg.DeadlockDetectedError:
             continue
-        await asyncio.sleep(chance.random() * 0.02)
+        await asyncio.sleep(chance.random() * 0.05)
     await connection.close()
 
 

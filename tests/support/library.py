@@ -130,7 +130,9 @@ class Follower:
         async def equal() -> bool:
             if self._task.done():
                 self._task.result()
-            return self.copy.up_to_date and _sorted(self.copy.rows.values()) == wanted
+            if not self.copy.up_to_date or len(self.copy.rows) != len(wanted):
+                return False
+            return _sorted(self.copy.rows.values()) == wanted
 
         try:
             await until(equal, "the copy equals SELECT", patience)
