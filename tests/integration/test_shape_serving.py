@@ -311,7 +311,12 @@ async def raw(library: Library, request: bytes) -> bytes:
         with contextlib.suppress(ConnectionError):
             writer.write(request)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(65_536), 20)
+        said = b""
+        with contextlib.suppress(ConnectionResetError):  # by a server that has not read all of it
+            async with asyncio.timeout(20):
+                while data := await reader.read(65_536):
+                    said += data
+        return said
     finally:
         writer.close()
 
