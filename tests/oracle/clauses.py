@@ -60,15 +60,14 @@ class Clauses:
         text = self._text(kind)
         roll = self._chance.random()
         if text.removeprefix("-").replace(".", "", 1).isdigit() and kind in ("int2", "int4", "int8", "few", "numeric"):
-            style = "plain" if roll < 0.6 else "typed" if roll < 0.8 else "param"
-            return Expression(text=text, kind=kind, style=style)
-        return Expression(
-            text=text, kind=kind, style="typed" if roll < typed else "param" if roll < 0.7 else "literal"
-        )
+            return Expression(text=text, kind=kind, style="plain" if roll < 0.6 else "typed" if roll < 0.8 else "param")
+        return Expression(text=text, kind=kind, style="typed" if roll < typed else "param" if roll < 0.7 else "literal")
 
     def _near(self, column: TableColumn) -> Expression:
         """A constant that the column may well equal."""
-        return self.constant("text" if KINDS[column.kind].of == "text" and self._chance.random() < 0.5 else column.kind, 0.15)
+        return self.constant(
+            "text" if KINDS[column.kind].of == "text" and self._chance.random() < 0.5 else column.kind, 0.15
+        )
 
     def _found(self) -> Expression:
         """What an index may find: equalities, lists, and what is made of these; sometimes with anything else."""
@@ -85,7 +84,9 @@ class Clauses:
         column = self._column()
         leaf = self._leaf(column)
         if column.kind == "bool" and self._chance.random() < 0.6:
-            text = self._chance.choice(("{0}", "NOT {0}", "{0} IS TRUE", "{0} IS FALSE", "{0} = true", "{0} IS NOT TRUE"))
+            text = self._chance.choice(
+                ("{0}", "NOT {0}", "{0} IS TRUE", "{0} IS FALSE", "{0} = true", "{0} IS NOT TRUE")
+            )
             return leaf if text == "{0}" else Expression(text=text, kind="bool", args=(leaf,))
         roll = self._chance.random()
         if roll < 0.6:
@@ -134,8 +135,8 @@ class Clauses:
             return self._leaf(self._chance.choice(columns))
         if not rules or depth < -1:
             return self.constant(self._constant_kind(kind), typed=1)
-        rules = self._possible(rules) or rules
-        rule = self._chance.choices(rules, [rule.weight for rule in rules])[0]
+        possible = self._possible(rules) or rules
+        rule = self._chance.choices(possible, [rule.weight for rule in possible])[0]
         args = tuple(
             self.constant(self._constant_kind(arg[:-1])) if arg.endswith("!") else self._of(arg, depth - 1)
             for arg in rule.args

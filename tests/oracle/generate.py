@@ -4,7 +4,7 @@ import random
 
 from tests.oracle.clauses import Clauses
 from tests.oracle.kinds import KINDS
-from tests.oracle.model import Row, Scenario, Selector, Shape, Statement, Table, TableColumn, Transaction
+from tests.oracle.model import Conflict, Row, Scenario, Selector, Shape, Statement, Table, TableColumn, Transaction
 
 _NAMES = (
     *('Odd "Name', "~0", "~row", "row", "number", "x", "s", "value", "select", "$1", "a::int", "OR", "true", "null"),
@@ -112,8 +112,8 @@ class _Drawing:
             shown = [c for c in table.columns if c.name in (*table.key, ROWNO) or self.chance.random() < 0.9]
             row: Row = {one.name: self._value(table, one) for one in shown}
             rows.append({one.name: row.get(one.name) for one in table.columns})
-        conflict = self.chance.choice(("nothing", "nothing", "", "update")) if table.key else ""
-        return Statement(table=place, operation="insert", rows=tuple(rows), on_conflict=conflict)
+        conflicts: tuple[Conflict, ...] = ("nothing", "nothing", "", "update") if table.key else ("",)
+        return Statement(table=place, operation="insert", rows=tuple(rows), on_conflict=self.chance.choice(conflicts))
 
     def _value(self, table: Table, column: TableColumn) -> str | None:
         if column.name == ROWNO:

@@ -82,9 +82,7 @@ KINDS: dict[str, Kind] = {
         "uuid",
         tuple(f"{n:08x}-0000-4000-8000-00000000000{n % 10}" for n in (0, 1, 2, 0x7FFFFFFF, 0xFFFFFFFF)),
     ),
-    "date": Kind(
-        "date", "date", ("2026-01-01", "infinity", "-infinity", "0044-03-15 BC", "2024-02-29", "12026-01-01")
-    ),
+    "date": Kind("date", "date", ("2026-01-01", "infinity", "-infinity", "0044-03-15 BC", "2024-02-29", "12026-01-01")),
     "ts": Kind("timestamp", "ts", ("2026-01-01 10:00", "2026-01-01 10:00:00.123456", "infinity", "-infinity")),
     "ts0": Kind("timestamp(0)", "ts", ("2026-01-01 10:00", "2026-01-01 10:00:00.6", "0001-01-01 00:00 BC")),
     "tz": Kind(
@@ -121,7 +119,10 @@ KINDS: dict[str, Kind] = {
 }
 
 CONSTANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pattern": ("text", ("a%", "%b%", "", "%", "_", "ab\\%%", "Ä%", "日%", "a_c", "\\\\%", "%\t%", "A%", "zebra", "a b%")),
+    "pattern": (
+        "text",
+        ("a%", "%b%", "", "%", "_", "ab\\%%", "Ä%", "日%", "a_c", "\\\\%", "%\t%", "A%", "zebra", "a b%"),
+    ),
     "regex": ("text", ("^[a-z]+$", "a", "^$", "\\d", "(a|z)", ".", "ä", "^.{2}$", "\\s", "[", "(?i)ABC")),
     "jkey": ("text", ("a", "b", "artist", "bpm", "", "t", "missing")),
     "jkeys": ("text[]", ("{a,b}", "{}", "{artist}", "{a,b,0}", "{b,0}", "{NULL}")),

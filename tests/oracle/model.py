@@ -11,6 +11,7 @@ from tests.oracle.kinds import CONSTANTS, KINDS
 
 _ARGUMENT = re.compile(r"\{(\d+)\}")
 Row = dict[str, str | None]
+Conflict = Literal["", "nothing", "update"]
 
 
 class Data(BaseModel):
@@ -117,7 +118,7 @@ class Statement(Data):
     table: int
     operation: Literal["insert", "update", "delete", "truncate"]
     rows: tuple[Row, ...] = ()
-    on_conflict: Literal["", "nothing", "update"] = ""
+    on_conflict: Conflict = ""
     selector: Selector = Selector()
     undone: bool = False
 

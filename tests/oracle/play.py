@@ -163,7 +163,7 @@ class Play:
                     )
                 )
             except Refusal as refusal:
-                one.open, one.copy, one.refused = None, None, "; ".join(sum(refusal.errors.values(), []))
+                one.open, one.copy, one.refused = None, None, str(refusal)
                 return
             one.copy = StrictCopy(table.key, one.shape.replica == "full")
             if await self._whole(one.open):
@@ -230,16 +230,20 @@ class Play:
         await self._open_one(one)
         if one.open is not None and one.open.handle == handle:
             return self._differ("a handle is used again", one, batch, handle)
-        if not truncated and not raised:
-            return self._differ("ended without a reason", one, batch, one.refused or "")
-        return "ended: truncated" if truncated else "ended: it raises on a row"
+        if truncated:
+            return "ended: truncated"
+        if raised:
+            return "ended: it raises on a row"
+        if handle in self._desk.excused:
+            return "ended: sync was killed during its snapshot"
+        return self._differ("ended without a reason", one, batch, f"{one.refused or ''} {self._desk.told(handle)}")
 
     async def _held(self, one: _Followed, batch: int, clause: str) -> str:
         assert one.open is not None and one.copy is not None
         log = self._reader.of(one.open.handle).log
+        outcome = "equal, and it changed" if len(log) > one.seen else "equal, and it did not change"
         one.copy.log(log[one.seen :])
         one.seen = len(log)
-        outcome = "equal"
         wanted = await one.truth.rows(clause, one.columns)
         if isinstance(wanted, str):
             outcome, wanted = "equal, but for rows on which it raises", await one.truth.rows_apart(clause, one.columns)

@@ -130,7 +130,11 @@ def _fewer_columns(scenario: Scenario) -> Iterator[Scenario]:
             if column.name in (*table.key, ROWNO):
                 continue
             columns = tuple(one for one in table.columns if one != column)
-            tables = (*scenario.tables[:place], table.model_copy(update={"columns": columns}), *scenario.tables[place + 1 :])
+            tables = (
+                *scenario.tables[:place],
+                table.model_copy(update={"columns": columns}),
+                *scenario.tables[place + 1 :],
+            )
             yield scenario.model_copy(
                 update={
                     "tables": tables,

@@ -5,19 +5,22 @@ import itertools
 import secrets
 import signal
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
+from medley.contracts import streams
 from medley.runtime.postgres import SESSION
 from tests.oracle.desk import Desk
 from tests.oracle.kinds import ICU, NO_ICU, SHARED
 from tests.oracle.model import Scenario
 from tests.oracle.play import Difference, Play, Tally
 from tests.oracle.reader import Reader
-from tests.support.library import Library
+from tests.support.library import Library, until
 from tests.support.shapes import connected, running_sync
 
 _QUICK = {"SYNC_RECONCILE_INTERVAL": "1", "SYNC_CLAUSE_SECONDS": "20", "POSTGRES_POOL_SIZE": "12"}
@@ -38,7 +41,9 @@ class Stage:
         schema = f"o{next(self._numbers)}_{secrets.token_hex(3)}"
         return await Play(scenario, schema, self.desk, self.reader, self.tally).run(self.library.dsn, SESSION)
 
-    async def play_all(self, scenarios: Iterable[Scenario], at_once: int) -> AsyncIterator[tuple[Scenario, list[Difference]]]:
+    async def play_all(
+        self, scenarios: Iterable[Scenario], at_once: int
+    ) -> AsyncIterator[tuple[Scenario, list[Difference]]]:
         """Many at once, in the order in which they end."""
         waiting = iter(scenarios)
         running: dict[asyncio.Task[list[Difference]], Scenario] = {}
@@ -60,6 +65,7 @@ class Stage:
         """As a crash does."""
         self.kills += 1
         await self.library.kill("sync", signal.SIGKILL)
+        await self.desk.excuse()
         await self.library.start("sync")
 
 
@@ -76,26 +82,19 @@ async def stage(dsn: str, nats_url: str, logs: Path) -> AsyncIterator[Stage]:
                 reader = Reader(shapes)
                 await _streams(library, shapes.js)
                 await reader.start()
-                yield Stage(library, Desk(shapes), reader)
+                yield Stage(library, Desk(shapes, logs / "sync.log"), reader)
         finally:
             await database.close()
 
 
-async def _streams(library: Library, js: object) -> None:
+async def _streams(library: Library, js: JetStreamContext) -> None:
     """Wait until sync has made the stream of shapes."""
-    from nats.js import JetStreamContext
-    from nats.js.errors import NotFoundError
-
-    from medley.contracts import streams
-    from tests.support.library import until
-
-    assert isinstance(js, JetStreamContext)
 
     async def there() -> bool:
-        try:
+        with suppress(NotFoundError):
             await js.stream_info(streams.SHAPES.name)
-        except NotFoundError:
-            return False
-        return True
+            return True
+        assert library.processes["sync"].returncode is None, (library.logs / "sync.log").read_text()
+        return False
 
     await until(there, "sync has made its streams")
