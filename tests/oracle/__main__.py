@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import itertools
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.oracle.generate import scenario
@@ -31,13 +33,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
+def _scenarios(asked: argparse.Namespace, on: Stage) -> Iterator[Scenario]:
+    """As many as it takes."""
     if asked.file:
-        return [Scenario.model_validate_json(asked.file.read_text())]
-    if asked.only:
-        return [scenario(asked.only, _SHAPES, _BATCHES)]
-    count = -(-asked.cases // (_SHAPES * _BATCHES))
-    return [scenario(f"{asked.seed}-{number}", _SHAPES, _BATCHES) for number in range(count)]
+        yield Scenario.model_validate_json(asked.file.read_text())
+    elif asked.only:
+        yield scenario(asked.only, _SHAPES, _BATCHES)
+    else:
+        for number in itertools.count():
+            if on.tally.cases >= asked.cases:
+                return
+            yield scenario(f"{asked.seed}-{number}", _SHAPES, _BATCHES)
 
 
 async def main(asked: argparse.Namespace, folder: Path) -> int:
@@ -52,10 +58,10 @@ async def main(asked: argparse.Namespace, folder: Path) -> int:
 async def _run(on: Stage, asked: argparse.Namespace) -> int:
     begun = time.monotonic()
     found: list[tuple[Scenario, list[Difference]]] = []
-    scenarios = _scenarios(asked)
-    killing = asyncio.create_task(_kill(on, asked.kill_seconds)) if asked.kill_seconds and len(scenarios) > 1 else None
+    alone = asked.file or asked.only
+    killing = asyncio.create_task(_kill(on, asked.kill_seconds)) if asked.kill_seconds and not alone else None
     done = 0
-    async for played, differences in on.play_all(scenarios, asked.at_once):
+    async for played, differences in on.play_all(_scenarios(asked, on), asked.at_once):
         done += 1
         if differences:
             found.append((played, differences))
@@ -63,7 +69,7 @@ async def _run(on: Stage, asked: argparse.Namespace) -> int:
                 print(f"\n{one.what} [{one.tier}] (ARGS='--only {one.seed}'): {one.clause[:300]}\n  {one.detail[:400]}")
         rate = on.tally.cases / (time.monotonic() - begun)
         print(
-            f"\r{done}/{len(scenarios)} scenarios, {on.tally.cases} cases, {rate:.0f}/s, {on.kills} kills, "
+            f"\r{done} scenarios, {on.tally.cases} cases, {rate:.0f}/s, {on.kills} kills, "
             f"{sum(len(d) for _, d in found)} differences",
             end="",
             flush=True,

@@ -1,6 +1,7 @@
 """Random where clauses over the columns of a table."""
 
 import random
+from collections.abc import Mapping, Sequence
 
 from medley.sql.quoting import quote_identifier
 from tests.oracle.kinds import CONSTANTS, KINDS, LONG
@@ -19,9 +20,11 @@ _NOT_ORDERED = ("json", "spans", "char")
 class Clauses:
     """Draws clauses about one table."""
 
-    def __init__(self, chance: random.Random, table: Table) -> None:
+    def __init__(self, chance: random.Random, table: Table, pools: Mapping[str, Sequence[str]]) -> None:
+        """`pools`: the values that each column has."""
         self._chance = chance
         self._table = table
+        self._pools = pools
 
     def clause(self) -> Expression:
         match self._chance.random():
@@ -65,6 +68,9 @@ class Clauses:
 
     def _near(self, column: TableColumn) -> Expression:
         """A constant that the column may well equal."""
+        if self._chance.random() < 0.7:
+            texts = [text for text in self._pools[column.name] if text != LONG]
+            return self.constant(column.kind, 0.15).model_copy(update={"text": self._chance.choice(texts)})
         return self.constant(
             "text" if KINDS[column.kind].of == "text" and self._chance.random() < 0.5 else column.kind, 0.15
         )

@@ -21,6 +21,8 @@ class _Drawing:
         self.chance = random.Random(seed)  # noqa: S311
         self.shapes, self.batches = shapes, batches
         self.rowno = 0
+        self.pools: dict[str, dict[str, tuple[str, ...]]] = {}
+        """Table → column → the few values that it has."""
 
     def scenario(self) -> Scenario:
         names = self.chance.sample(_TABLES, self.chance.choice((1, 1, 2)))
@@ -29,7 +31,8 @@ class _Drawing:
             self._insert(tables, place, 3) for place in range(len(tables)) for _ in range(self.chance.randint(0, 4))
         )
         shapes = self._shapes(tables)
-        batches = tuple(self._batch(tables) for _ in range(self.batches))
+        crowded = {shape.batch for shape in shapes if shape.amid and self.chance.random() < 0.3}
+        batches = tuple(self._batch(tables, number in crowded) for number in range(self.batches))
         return Scenario(seed=self.seed, tables=tables, rows=rows, shapes=shapes, batches=batches)
 
     def _table(self, name: str) -> Table:
@@ -48,13 +51,14 @@ class _Drawing:
                 columns += made
                 key = tuple(one.name for one in self.chance.sample(made, len(made)))
         self.chance.shuffle(columns)
+        self.pools[name] = {column.name: self._pool(column) for column in columns}
         return Table(name=name, columns=tuple(columns), key=key, dropped=self.chance.random() < 0.15)
 
     def _shapes(self, tables: tuple[Table, ...]) -> tuple[Shape, ...]:
         drawn: list[Shape] = []
         for _ in range(self.shapes):
             place = self.chance.randrange(len(tables))
-            clauses = Clauses(self.chance, tables[place])
+            clauses = Clauses(self.chance, tables[place], self.pools[tables[place].name])
             twins = [one for one in drawn if one.table == place]
             if twins and self.chance.random() < 0.25:
                 where = clauses.twin(self.chance.choice(twins).where)
@@ -77,8 +81,10 @@ class _Drawing:
             )
         return tuple(drawn)
 
-    def _batch(self, tables: tuple[Table, ...]) -> tuple[Transaction, ...]:
-        return tuple(self._transaction(tables) for _ in range(self.chance.choice((1, 1, 2, 3, 5))))
+    def _batch(self, tables: tuple[Table, ...], crowded: bool) -> tuple[Transaction, ...]:
+        """`crowded`: long enough that shapes are opened amid it."""
+        count = self.chance.choice((15, 30) if crowded else (1, 1, 2, 3, 5))
+        return tuple(self._transaction(tables) for _ in range(count))
 
     def _transaction(self, tables: tuple[Table, ...]) -> Transaction:
         count = self.chance.choice((1, 1, 2, 3, 5, 8))
@@ -100,7 +106,7 @@ class _Drawing:
             every = self.chance.random() < 0.1 and ROWNO not in row
             selector = Selector() if every else self._selector(table)
             return Statement(table=place, operation="update", rows=(row,), selector=selector, undone=undone)
-        if roll < 0.99:
+        if roll < 0.995:
             selector = Selector() if self.chance.random() < 0.05 else self._selector(table)
             return Statement(table=place, operation="delete", selector=selector, undone=undone)
         return Statement(table=place, operation="truncate", undone=undone)
@@ -123,7 +129,15 @@ class _Drawing:
             return str(self.chance.randrange(15))
         if column.name not in table.key and self.chance.random() < 0.15:
             return None
-        return self.chance.choice(KINDS[column.kind].texts)
+        return self.chance.choice(self.pools[table.name][column.name])
+
+    def _pool(self, column: TableColumn) -> tuple[str, ...]:
+        """Neighbours, and one from anywhere."""
+        if column.name in (ROWNO, "id"):
+            return tuple(map(str, range(15)))
+        texts = KINDS[column.kind].texts
+        first = self.chance.randrange(len(texts))
+        return (*(texts * 2)[first : first + min(4, len(texts))], self.chance.choice(texts))
 
     def _selector(self, table: Table) -> Selector:
         if table.key:

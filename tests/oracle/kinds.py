@@ -23,12 +23,46 @@ NO_ICU = ("locale = 'C'", "locale = 'C'")
 LONG = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(140))
 """Stored out of line, and not shown by an update that leaves it."""
 
+# Those that something might take for one another stand side by side: a column draws its values from a few neighbours.
 _TEXTS = (
-    *("", "a", "A", "abc", "ABC", "ab%c", "a_c", "\\", "%", "_", "ä", "Äpfel", "straße", "STRASSE", "o'brien\\x"),
-    *("日本", "🎵", "e\u0301", "\u00e9", " a", "a ", "a b  ", '"q"', "\u0001\t\n\r", "null", "NULL", "{a,b}"),
-    *('{"a": 1}', "1", "12", "-3.5", "zebra", "İ", "ı", "'", "$1", "--x", "/*", "::int", "\\x41", "true", LONG),
+    *(
+        "a",
+        "A",
+        "a ",
+        " a",
+        "a b  ",
+        "abc",
+        "ABC",
+        "ab%c",
+        "a_c",
+        "",
+        "%",
+        "_",
+        "\\",
+        "\\x41",
+        "'",
+        '"q"',
+        "o'brien\\x",
+    ),
+    *(
+        "ä",
+        "Äpfel",
+        "\u00e9",
+        "e\u0301",
+        "straße",
+        "STRASSE",
+        "İ",
+        "ı",
+        "日本",
+        "🎵",
+        "\u0001\t\n\r",
+        "null",
+        "NULL",
+        "{a,b}",
+    ),
+    *('{"a": 1}', "true", "1", "12", "-3.5", "$1", "::int", "--x", "/*", "zebra", LONG),
 )
-_INTS = ("0", "1", "2", "3", "5", "7", "-1", "13", "100", "32767", "-32768")
+_INTS = ("0", "1", "-1", "2", "3", "5", "7", "13", "100", "32767", "-32768")
 _WIDE = ("2147483647", "-2147483648")
 _HUGE = ("9223372036854775807", "-9223372036854775808", "4294967296")
 
@@ -51,7 +85,20 @@ def _short(most: int) -> tuple[str, ...]:
     return tuple(text for text in _TEXTS if len(text) <= most)
 
 
-_NUMERICS = ("0", "1.50", "1.5", "-2", "1", "NaN", "Infinity", "-Infinity", "12345678901234567890.123", "0.00", "1e-30")
+_NUMERICS = (
+    "0",
+    "0.00",
+    "1.50",
+    "1.5",
+    "1",
+    "1.00",
+    "-2",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "12345678901234567890.123",
+    "1e-30",
+)
 _FLOATS = ("0", "-0", "1.5", "NaN", "Infinity", "-Infinity", "0.1", "1e300", "1e-300", "5")
 _JSON = (
     *('{"a": 1, "b": [1, 2], "t": "x"}', '{"a": null}', "[]", '"x"', "null", '{"artist": "Ann", "bpm": 120.5}', "1.0"),

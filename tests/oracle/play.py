@@ -230,6 +230,8 @@ class Play:
         await self._open_one(one)
         if one.open is not None and one.open.handle == handle:
             return self._differ("a handle is used again", one, batch, handle)
+        if one.open is not None and (again := await self._held(one, batch, clause)).startswith("DIFFERENCE"):
+            return again
         if truncated:
             return "ended: truncated"
         if raised:

@@ -78,14 +78,14 @@ bool 1 {0} << {1} : inet inet!
 bool 1 isfinite({0}) : date
 bool 1 isfinite({0}) : tz
 bool 1 ({0}, {1}) OVERLAPS ({2}, {3}) : ts ts! ts ts!
-bool 1 oracle.picky({0}) : int
+bool 2 oracle.picky({0}) : int
 bool 1 {0}::bool : int
 int 4 {0} + {1} : int few!
 int 2 {0} - {1} : int few!
 int 1 {0} * {1} : int few!
 int 2 {0} % {1} : int few!
-int 1 {0} / {1} : int few!
-int 1 {1} / {0} : int few!
+int 2 {0} / {1} : int few!
+int 3 {1} / {0} : int few!
 int 1 -{0} : int
 int 1 abs({0}) : int
 int 1 {0} & {1} : int few!
