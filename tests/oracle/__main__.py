@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.oracle.generate import scenario
 from tests.oracle.model import Scenario
-from tests.oracle.play import Difference
+from tests.oracle.outcomes import Difference
 from tests.oracle.shrink import shrink
 from tests.oracle.stage import Stage, stage
 from tests.support import servers

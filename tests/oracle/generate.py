@@ -31,7 +31,7 @@ class _Drawing:
             self._insert(tables, place, 3) for place in range(len(tables)) for _ in range(self.chance.randint(0, 4))
         )
         shapes = self._shapes(tables)
-        crowded = {shape.batch for shape in shapes if shape.amid and self.chance.random() < 0.3}
+        crowded = {shape.batch for shape in shapes if shape.amid}
         batches = tuple(self._batch(tables, number in crowded) for number in range(self.batches))
         return Scenario(seed=self.seed, tables=tables, rows=rows, shapes=shapes, batches=batches)
 
@@ -56,6 +56,7 @@ class _Drawing:
 
     def _shapes(self, tables: tuple[Table, ...]) -> tuple[Shape, ...]:
         drawn: list[Shape] = []
+        busy = self.chance.sample(range(self.batches), min(2, self.batches))
         for _ in range(self.shapes):
             place = self.chance.randrange(len(tables))
             clauses = Clauses(self.chance, tables[place], self.pools[tables[place].name])
@@ -75,7 +76,7 @@ class _Drawing:
                     where=where,
                     columns=shown,
                     replica="full" if self.chance.random() < 0.25 else "default",
-                    batch=0 if early else self.chance.randrange(self.batches),
+                    batch=0 if early else self.chance.choice(busy),
                     amid=not early and self.chance.random() < 0.7,
                 )
             )
@@ -83,8 +84,10 @@ class _Drawing:
 
     def _batch(self, tables: tuple[Table, ...], crowded: bool) -> tuple[Transaction, ...]:
         """`crowded`: long enough that shapes are opened amid it."""
-        count = self.chance.choice((15, 30) if crowded else (1, 1, 2, 3, 5))
-        return tuple(self._transaction(tables) for _ in range(count))
+        if crowded:
+            alone = (self._statement(tables) for _ in range(self.chance.choice((40, 80))))
+            return tuple(Transaction(statements=(one.model_copy(update={"undone": False}),)) for one in alone)
+        return tuple(self._transaction(tables) for _ in range(self.chance.choice((1, 1, 2, 3, 5))))
 
     def _transaction(self, tables: tuple[Table, ...]) -> Transaction:
         count = self.chance.choice((1, 1, 2, 3, 5, 8))
@@ -106,7 +109,7 @@ class _Drawing:
             every = self.chance.random() < 0.1 and ROWNO not in row
             selector = Selector() if every else self._selector(table)
             return Statement(table=place, operation="update", rows=(row,), selector=selector, undone=undone)
-        if roll < 0.995:
+        if roll < 0.998:
             selector = Selector() if self.chance.random() < 0.05 else self._selector(table)
             return Statement(table=place, operation="delete", selector=selector, undone=undone)
         return Statement(table=place, operation="truncate", undone=undone)

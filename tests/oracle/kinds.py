@@ -18,7 +18,8 @@ CREATE FUNCTION oracle.picky(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
     'BEGIN IF $1 = 13 THEN RAISE ''not thirteen''; END IF; RETURN $1 > 2; END';
 """
 ICU = ("provider = icu, locale = 'und-u-ks-level2', deterministic = false", "provider = icu, locale = 'de-DE'")
-NO_ICU = ("locale = 'C'", "locale = 'C'")
+BUILTIN = ("provider = builtin, locale = 'PG_UNICODE_FAST'", "provider = builtin, locale = 'C.UTF-8'")
+PLAIN = ("locale = 'C'", "locale = 'C'")
 
 LONG = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(140))
 """Stored out of line, and not shown by an update that leaves it."""

@@ -6,15 +6,15 @@ that was committed is sent → each shape is compared, and opened again if it ha
 
 import asyncio
 import re
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import asyncpg
 
 from medley.contracts.shapes import ShapeDefinition
 from tests.oracle.copies import StrictCopy
 from tests.oracle.desk import Desk
-from tests.oracle.model import Scenario, Shape, Transaction
+from tests.oracle.model import Scenario, Shape, Statement, Transaction
+from tests.oracle.outcomes import Difference, Tally
 from tests.oracle.reader import Reader
 from tests.oracle.truth import Truth
 from tests.support.shapes import OpenShape, Refusal
@@ -25,26 +25,6 @@ _DOCUMENTED = re.compile(
     r"|system column|SQLVALUEFUNCTION|set-returning functions|is not closed|unexpected|the catalogue|is not used in"
     r"|was not provided"
 )
-
-
-@dataclass
-class Difference:
-    """`what` names its sort: one that is made smaller stays of that sort."""
-
-    what: str
-    seed: str
-    shape: int
-    batch: int
-    clause: str
-    detail: str
-    tier: str = ""
-
-
-@dataclass
-class Tally:
-    tiers: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    cases: int = 0
 
 
 @dataclass
@@ -121,19 +101,25 @@ class Play:
 
     async def _write(self, writer: asyncpg.Connection, transaction: Transaction) -> None:
         """Statements that fail are undone by themselves, as are those that are meant to be."""
+        if len(transaction.statements) == 1 and not transaction.undone and not transaction.statements[0].undone:
+            await self._execute(writer, transaction.statements[0])  # as fast as it can be
+            return
         outer = writer.transaction()
         await outer.start()
         for statement in transaction.statements:
             savepoint = writer.transaction()
             await savepoint.start()
-            try:
-                await writer.execute(statement.write(self._scenario.tables, self._schema))
-            except asyncpg.PostgresError as error:
-                await savepoint.rollback()
-                self._tally.outcomes[f"statement failed: {error.sqlstate}"] += 1
-            else:
-                await (savepoint.rollback() if statement.undone else savepoint.commit())
+            done = await self._execute(writer, statement)
+            await (savepoint.commit() if done and not statement.undone else savepoint.rollback())
         await (outer.rollback() if transaction.undone else outer.commit())
+
+    async def _execute(self, writer: asyncpg.Connection, statement: Statement) -> bool:
+        try:
+            await writer.execute(statement.write(self._scenario.tables, self._schema))
+        except asyncpg.PostgresError as error:
+            self._tally.outcomes[f"statement failed: {error.sqlstate}"] += 1
+            return False
+        return True
 
     async def _open(self, some: list[_Followed]) -> None:
         gate = asyncio.Semaphore(4)

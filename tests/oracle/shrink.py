@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tests.oracle.generate import ROWNO
 from tests.oracle.model import Expression, Scenario, Shape, Statement, Transaction
-from tests.oracle.play import Difference
+from tests.oracle.outcomes import Difference
 
 T = TypeVar("T")
 Player = Callable[[Scenario], Awaitable[list[Difference]]]

@@ -16,9 +16,10 @@ from nats.js.errors import NotFoundError
 from medley.contracts import streams
 from medley.runtime.postgres import SESSION
 from tests.oracle.desk import Desk
-from tests.oracle.kinds import ICU, NO_ICU, SHARED
+from tests.oracle.kinds import BUILTIN, ICU, PLAIN, SHARED
 from tests.oracle.model import Scenario
-from tests.oracle.play import Difference, Play, Tally
+from tests.oracle.outcomes import Difference, Tally
+from tests.oracle.play import Play
 from tests.oracle.reader import Reader
 from tests.support.library import Library, until
 from tests.support.shapes import connected, running_sync
@@ -76,7 +77,8 @@ async def stage(dsn: str, nats_url: str, logs: Path) -> AsyncIterator[Stage]:
         database = await asyncpg.connect(dsn, server_settings=SESSION)
         try:
             icu = await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')")
-            loose, german = ICU if icu else NO_ICU
+            version = int(await database.fetchval("SHOW server_version_num"))
+            loose, german = ICU if icu else BUILTIN if version >= 180000 else PLAIN
             await database.execute(SHARED.format(loose=loose, german=german))
             async with connected(nats_url, database) as shapes:
                 reader = Reader(shapes)
