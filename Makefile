@@ -1,6 +1,6 @@
 # Every target, one line each: `make`. All work happens in .venv, made from the lock on first use.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench migrate new compile contracts seed up compose clean
+.PHONY: help setup demo test lint oracle bench migrate new compile contracts seed up compose clean
 
 # The first Python >= 3.11 that really runs (a version manager's shim may exist and refuse).
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -44,6 +44,9 @@ test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k nam
 lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint, and what is generated from them
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@.venv/bin/medley migrate compile --check && .venv/bin/medley migrate contracts --check && .venv/bin/medley migrate lint $(if $(BASE),--base $(BASE))
+
+oracle: $(READY)  ## random clauses, tables and transactions against what SELECT says (ARGS="--cases 10000 --seed 7", ARGS="--only 7-12")
+	@exec $(PY) -m tests.oracle $(ARGS)
 
 bench: $(READY)  ## latency and throughput of the path from insert to client
 	@exec $(PY) -m tests.bench $(ARGS)
