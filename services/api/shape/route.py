@@ -1,6 +1,7 @@
 """`/v1/shape` and `/v1/health` as plain ASGI: methods, secret, admission, CORS, and one place where failures become
 answers. The order of evaluation is the protocol's (section 1.2)."""
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
@@ -117,6 +118,11 @@ class ShapeRoute:
             answer = response.unavailable(str(error) or type(error).__name__)
         except CallerLeft:
             raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            answer = response.unavailable("the bus was lost; try again")  # nats-py cancels whoever waits for an answer
         except Exception:
             log.exception("shape request failed", query=scope["query_string"][:500])
             answer = response.message(500, "Internal error: see the log of the API")
