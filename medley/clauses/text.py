@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from medley.clauses.refusal import Refusal
 from medley.sql.lexer import Token, lex
-from medley.sql.quoting import quote_literal
+from medley.sql.quoting import quote_literal, storable
 
 _MOST_BYTES = 65_536
 _CLOSES = {")": "(", "]": "["}
@@ -94,11 +94,3 @@ def read(field: str, text: str) -> Clause:
     if opened:
         raise Refusal(field, f'At location {opened[-1].offset}: "{opened[-1].text}" is not closed')
     return Clause(field, text, tokens)
-
-
-def storable(text: str) -> bool:
-    """Whether Postgres can hold the text: valid UTF-8 without NUL."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False

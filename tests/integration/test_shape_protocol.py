@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import httpx
@@ -11,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.library import Library, until
+from tests.support.shape_reads import caught_up, shape
 
 
 @pytest_asyncio.fixture
@@ -24,23 +24,6 @@ async def table(database: asyncpg.Connection) -> str:
     name = f"t_{secrets.token_hex(4)}"
     await database.execute(f"CREATE TABLE {name} (id int8 PRIMARY KEY, title varchar(40) NOT NULL, price numeric(8,2))")
     return name
-
-
-async def shape(http: httpx.AsyncClient, table: str, **params: Any) -> httpx.Response:
-    return await http.get("/v1/shape", params={"table": table, "offset": "-1", **params})
-
-
-async def caught_up(http: httpx.AsyncClient, table: str, **params: Any) -> tuple[list[Any], dict[str, str]]:
-    """Read from the start to the first up-to-date: the messages, and the parameters of the next request."""
-    messages: list[Any] = []
-    state = {"offset": "-1"}
-    while True:
-        response = await shape(http, table, **params, **state)
-        assert response.status_code == 200, response.text
-        messages += response.json()
-        state = {"offset": response.headers["electric-offset"], "handle": response.headers["electric-handle"]}
-        if "electric-up-to-date" in response.headers:
-            return messages, state
 
 
 async def test_the_four_reads(http: httpx.AsyncClient, database: asyncpg.Connection, table: str) -> None:

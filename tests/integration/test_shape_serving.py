@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.library import Library, running_library, until
+from tests.support.shape_reads import caught_up, shape
 
 SECRET = "the secret"
 KEEPS = {"API_LONG_POLL_SECONDS": "3", "API_SSE_SECONDS": "4", "API_ALLOW_SHAPE_DELETION": "true"}
@@ -50,23 +51,6 @@ async def table(sql: asyncpg.Connection) -> str:
     name = f"t_{secrets.token_hex(4)}"
     await sql.execute(f"CREATE TABLE {name} (id int8 PRIMARY KEY, title text)")
     return name
-
-
-async def shape(http: httpx.AsyncClient, table: str, **params: Any) -> httpx.Response:
-    return await http.get("/v1/shape", params={"table": table, "offset": "-1", **params})
-
-
-async def caught_up(http: httpx.AsyncClient, table: str, **params: Any) -> tuple[list[Any], dict[str, str]]:
-    """Read from the start to the first up-to-date: the messages, and the parameters of the next request."""
-    messages: list[Any] = []
-    state = {"offset": "-1"}
-    while True:
-        response = await shape(http, table, **params, **state)
-        assert response.status_code == 200, response.text
-        messages += response.json()
-        state = {"offset": response.headers["electric-offset"], "handle": response.headers["electric-handle"]}
-        if "electric-up-to-date" in response.headers:
-            return messages, state
 
 
 class Events:

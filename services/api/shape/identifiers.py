@@ -5,6 +5,8 @@ PostgreSQL documentation, "Identifiers and Key Words"; protocol section 1.1.
 
 import re
 
+from medley.sql.quoting import storable
+
 _UNQUOTED = re.compile(r"[^\W\d][\w$]*")
 _MOST_BYTES = 63
 _MOST_TEXT = 1_600 * 140  # the columns that a table can have, every character of them quoted
@@ -20,14 +22,6 @@ def identifier(text: str) -> str | None:
         name = text.translate(_FOLDED)
         fine = _UNQUOTED.fullmatch(text) is not None
     return name if fine and storable(name) and len(name.encode()) <= _MOST_BYTES else None
-
-
-def storable(text: str) -> bool:
-    """Whether Postgres can hold the text: valid UTF-8 without NUL."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
 
 
 def table_name(text: str) -> tuple[str, str] | None:

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 
 from medley.contracts.offsets import BEFORE_ALL, Offset
 from medley.contracts.shapes import ShapeDefinition
+from medley.sql.quoting import storable
 from services.api.shape.admission import Kind
 from services.api.shape.asked import Asked, AskedToDelete, SubsetAsked
-from services.api.shape.identifiers import column_list, storable, table_name
+from services.api.shape.identifiers import column_list, table_name
 
 Errors = dict[str, list[str] | dict[str, list[str]]]
 """What is wrong, by parameter; of a subset's, by parameter below `subset`."""

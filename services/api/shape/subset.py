@@ -23,7 +23,7 @@ from medley.clauses.text import Clause
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime import statements
 from medley.runtime.errors import Transient
-from medley.sql.quoting import quote_identifier
+from medley.sql.quoting import quote_identifier, storable
 from services.api.shape.asked import SubsetAsked
 from services.api.shape.response import NO_STORE, Response, Streamed
 from services.api.shape.subset_body import SubsetBody, TooLarge, metadata
@@ -176,7 +176,7 @@ def _checked(asked: SubsetAsked) -> Clause | None:
         raise Refusal("limit", "must be greater than 0")
     if asked.offset is not None and not 0 <= asked.offset < _BIGINT:
         raise Refusal("offset", "must be greater than or equal to 0")
-    if not all(map(clauses.storable, asked.params)):
+    if not all(map(storable, asked.params)):
         raise Refusal("params", "must be text that Postgres can hold: no NUL, no lone surrogates")
     if asked.where is None:
         return None

@@ -5,8 +5,9 @@ import httpx
 import pytest
 
 from medley.client import Copy
-from tests.e2e.caching_proxy.asking import Proxied, caught_up, shape
+from tests.e2e.caching_proxy.asking import Proxied
 from tests.support.library import rows_of, until
+from tests.support.shape_reads import caught_up, shape
 
 
 async def test_the_start_of_another_handle_than_the_one_led_to_is_not_kept(

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from medley.cli.embedded.ports import free_port
-from tests.e2e.caching_proxy.asking import Proxied, shape
+from tests.e2e.caching_proxy.asking import Proxied
 from tests.support.library import until
 from tests.support.nginx import running_nginx
+from tests.support.shape_reads import shape
 
 _SECRET = "s3cret"
 _BEARER = {"authorization": f"Bearer {_SECRET}"}
