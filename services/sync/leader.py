@@ -24,7 +24,6 @@ from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
 from services.sync.opening import Openings
-from services.sync.predicates.evaluation import Evaluation
 from services.sync.registry import Registry
 from services.sync.replication import Replication, SlotBusy
 from services.sync.settings import SyncSettings
@@ -98,8 +97,7 @@ class Leader:
             await bus.close(client)
 
     async def _serve(self, client: Client, registry: Registry, replication: Replication, lost: asyncio.Event) -> None:
-        evaluation = Evaluation(self._pool, self._settings.clause_seconds)
-        fanout = await _take_up(client, registry, evaluation)
+        fanout = await _take_up(client, registry, self._pool, self._settings.clause_seconds)
         openings = Openings(self._pool, fanout, self._settings)
         capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
@@ -117,16 +115,16 @@ class Leader:
                 await broker.start()
         finally:
             openings.close()
-            await evaluation.close()
+            await fanout.close()
             with suppress(Exception):  # it fails while the bus is away, and there is nothing to do
                 await asyncio.wait_for(broker.stop(), _STOP)
 
 
-async def _take_up(client: Client, registry: Registry, evaluation: Evaluation) -> Fanout:
+async def _take_up(client: Client, registry: Registry, pool: asyncpg.Pool, seconds: float) -> Fanout:
     """Fan-out with the shapes that can go on: whole snapshots, fed from the stream that is there now."""
     changes_id = await bus.stream_identity(registry.js, streams.CHANGES.name)
     announcements = await Announcements.open(client.jetstream(), registry)
-    fanout = Fanout(client, registry, announcements, changes_id, evaluation)
+    fanout = Fanout(client, registry, announcements, changes_id, pool, seconds)
     fit = []
     for record in await registry.records():
         if record.state == "ready" and record.changes_id == changes_id and await registry.has_snapshot(record.handle):

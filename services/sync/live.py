@@ -1,6 +1,6 @@
 """One open shape as fan-out holds it, and one message of CHANGES as it reads it. Pure but for the log's appends."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,8 +8,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ClauseObject, ShapeRecord
-from services.sync.entries import Encoder, Rotate, Transaction
+from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord
+from services.sync.entries import Encoder, Entry, Rotate, Transaction
 from services.sync.predicates.index import Index, index
 from services.sync.predicates.statement import Unit
 from services.sync.predicates.template import template
@@ -62,16 +62,20 @@ class LiveShape:
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
         self.record = record
         predicate = record.predicate
-        found = index(predicate.sql, predicate.columns) if predicate is not None and not record.conditions else None
+        found = None
+        if predicate is not None and not record.conditions and not predicate.tables:
+            found = index(predicate.sql, predicate.columns)
         self.where = _where(record, found)
         self.candidates = compile_alternatives(found.alternatives) if found is not None else None
         """What must hold for a row that is in the shape; None when nothing is known of that."""
         self.encoder = Encoder(record, self.where)
         self._unit: Unit | None = None
-        if isinstance(self.where, Evaluated) and record.predicate is not None:
+        if isinstance(self.where, Evaluated) and record.predicate is not None and not record.predicate.tables:
             self._unit = Unit(*template(record.predicate.sql), record.predicate.columns)
         self.snapshot = Snapshot(*record.snapshot)
         self.pending = Pending()
+        self.torn = False
+        """Its log ends inside a transaction: the end of that is still to come."""
         self.log = ShapeLog(js, record.handle)
 
     @property
@@ -87,6 +91,11 @@ class LiveShape:
         """Its clause, as Postgres is asked about it."""
         assert self._unit is not None
         return self._unit
+
+    @property
+    def reads(self) -> tuple[ClauseTable, ...]:
+        """The tables that its subqueries read."""
+        return self.record.predicate.tables if self.record.predicate is not None else ()
 
     @property
     def stands_on(self) -> tuple[ClauseObject, ...]:
@@ -106,6 +115,7 @@ class LiveShape:
     async def recover(self) -> None:
         """Go on where the log ends; what it holds already is recognised by its offset."""
         self.pending = Pending(await self.log.recover())
+        self.torn = not self.log.whole
 
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:
         """Whether the table still is what the shape was made for: same table, and the columns that it shows or that its
@@ -130,6 +140,10 @@ class LiveShape:
     def take_in(self, change: dict[str, Any], transaction: Transaction) -> bool:
         """Queue what the change means for the shape. Returns whether it meant anything. Raises Rotate."""
         entries = self.encoder.entries(change, transaction)
+        self.check(entries)
+        return self.pending.add(entries)
+
+    def check(self, entries: Iterable[Entry]) -> None:
+        """Whether they fit into the log. Raises Rotate."""
         if any(len(entry.body) > self.log.largest for entry in entries):
             raise Rotate(f"a row of it is larger than a message ({self.log.largest} bytes)")
-        return self.pending.add(entries)

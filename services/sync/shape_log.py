@@ -86,6 +86,8 @@ class ShapeLog:
         self.largest = largest_entry(js)
         self._sequence = 0
         self._end = SNAPSHOT_END
+        self.whole = True
+        """Whether what was found in the end was the end of a transaction."""
 
     async def recover(self) -> Offset:
         """Learn where the log ends; returns the offset of its last entry."""
@@ -95,6 +97,7 @@ class ShapeLog:
             return self._end
         self._sequence = last.seq or 0
         self._end = Offset.parse((last.headers or {})[headers.OFFSET])
+        self.whole = (last.headers or {}).get(headers.LAST) == "true"
         return self._end
 
     async def append(self, entries: list[Entry], whole: bool) -> None:

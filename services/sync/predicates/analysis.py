@@ -10,10 +10,12 @@ import asyncpg
 from medley.clauses import objects
 from medley.clauses.judge import RULES, Scope, UsableColumn, understood
 from medley.clauses.refusal import Refusal
+from medley.clauses.subqueries import has_subquery
 from medley.clauses.text import Clause, read
 from medley.contracts.shapes import ClauseColumn, ClauseObject, Predicate, ShapeDefinition, Tier
 from services.sync.catalog import SQL
 from services.sync.predicates.index import Index, index
+from services.sync.related.analysis import with_subqueries
 from services.sync.table import Refused, Table
 from services.sync.where import Condition, Constant, Equality, Term, check_type, parse
 
@@ -35,6 +37,8 @@ async def analyse(
         clause.write(definition.params)
         _all_used(clause, definition.params)
         columns = await _columns(connection, table)
+        if has_subquery(clause):
+            return None, await with_subqueries(connection, table, clause, definition, columns)
         simple = await _simple(connection, table, definition, columns)
         return simple or (None, await _predicate(connection, table, clause, definition.params, columns))
     except Refusal as refusal:
