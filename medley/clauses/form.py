@@ -16,6 +16,9 @@ from medley.sql.quoting import quote_identifier
 Kind: TypeAlias = Literal["ANY", "ALL", "EXISTS"]
 
 
+_AROUND = frozenset({"AND", "OR"})
+
+
 class NotUnderstood(ValueError):
     """A subquery of a form that is not supported; says which."""
 
@@ -37,6 +40,8 @@ class Subquery:
     where: "Form | None"
     monotone: bool
     """Nothing but AND and OR is around it, so that false and NULL in its place are the same for who asks for rows."""
+    required: bool
+    """Nothing but AND is around it: it is true wherever the condition is."""
 
     def write(self, relation: "Relations") -> str:
         """As SQL, with other relations in the place of tables."""
@@ -82,7 +87,7 @@ class _Reader:
         self._closing = _closing(self._tokens)
 
     def form(self) -> Form:
-        return Form(tuple(self._pieces(0, len(self._tokens), True)))
+        return Form(tuple(self._pieces(0, len(self._tokens), _AROUND)))
 
     def _text(self, start: int, end: int) -> str:
         """The text of the tokens from `start` to before `end`."""
@@ -94,7 +99,8 @@ class _Reader:
     def _selects(self, at: int) -> bool:
         return self._tokens[at].text == "(" and self._word(at + 1, len(self._tokens)) == "SELECT"
 
-    def _pieces(self, start: int, end: int, monotone: bool) -> Iterator[str | Subquery]:
+    def _pieces(self, start: int, end: int, around: frozenset[str]) -> Iterator[str | Subquery]:
+        """`around`: the words that may stand beside a condition here, as far as they do not change what is meant."""
         since = at = start
         while at < end:
             close = self._closing.get(at)
@@ -103,7 +109,7 @@ class _Reader:
                 continue
             if self._selects(at):
                 raise NotUnderstood("a subquery stands for a value; use IN or EXISTS")
-            inside = monotone and self._tokens[at].text == "(" and self._is_operand(start, at, close, end)
+            inside = around & self._around(start, at, close, end) if self._tokens[at].text == "(" else frozenset()
             inner = self._inner(at, close)
             found = [self._subquery(at, inner, close, inside)] if inner is not None else None
             below = found if found is not None else list(self._pieces(at + 1, close, inside))
@@ -119,10 +125,13 @@ class _Reader:
     def _gap(self, start: int, end: int) -> str:
         return f" {self._text(start, end)} " if start < end else ""
 
-    def _is_operand(self, start: int, opened: int, close: int, end: int) -> bool:
-        """Whether what is around it is nothing but AND and OR."""
-        before = opened == start or self._word(opened - 1, end) in ("AND", "OR")
-        return before and (close + 1 == end or self._word(close + 1, end) in ("AND", "OR"))
+    def _around(self, start: int, opened: int, close: int, end: int) -> frozenset[str]:
+        """AND when nothing else is around it, OR, too, when nothing but these two is."""
+        words = {self._word(opened - 1, end)} if opened > start else set()
+        words |= {self._word(close + 1, end)} if close + 1 < end else set()
+        if words <= {"AND"}:
+            return _AROUND
+        return frozenset({"OR"}) if words <= _AROUND else frozenset()
 
     def _inner(self, opened: int, close: int) -> int | None:
         """Where the SELECT's parentheses open, for the parentheses of a comparison with a subquery."""
@@ -133,7 +142,7 @@ class _Reader:
             at = self._closing.get(at, at) + 1
         return None
 
-    def _subquery(self, opened: int, inner: int, close: int, monotone: bool) -> Subquery:
+    def _subquery(self, opened: int, inner: int, close: int, around: frozenset[str]) -> Subquery:
         how = self._word(inner - 1, close)
         lefts: tuple[str, ...] = ()
         if any(self._selects(at) for at in range(opened, inner)):
@@ -144,7 +153,7 @@ class _Reader:
             raise NotUnderstood("a subquery stands for a value; use IN or EXISTS")
         kind: Kind = "ALL" if how == "ALL" else "EXISTS" if how == "EXISTS" else "ANY"
         head = f"{self._text(opened + 1, inner)} "
-        return self._select(inner + 2, close - 1, kind, head, lefts, monotone)
+        return self._select(inner + 2, close - 1, kind, head, lefts, around)
 
     def _list(self, start: int, end: int) -> tuple[str, ...]:
         """The members of a row, or the one expression that it is."""
@@ -162,7 +171,9 @@ class _Reader:
                 since = at + 1
             at = self._closing.get(at, at) + 1
 
-    def _select(self, start: int, end: int, kind: Kind, head: str, lefts: tuple[str, ...], monotone: bool) -> Subquery:
+    def _select(
+        self, start: int, end: int, kind: Kind, head: str, lefts: tuple[str, ...], around: frozenset[str]
+    ) -> Subquery:
         """`start` is after SELECT."""
         start += self._word(start, end) == "DISTINCT"
         places = {word: self._find(word, start, end) for word in ("FROM", "WHERE", "ORDER")}
@@ -175,9 +186,9 @@ class _Reader:
         schema, table, alias = self._table(places["FROM"] + 1, stop)
         where = None
         if places["WHERE"] < end:
-            where = Form(tuple(self._pieces(places["WHERE"] + 1, places["ORDER"], True)))
+            where = Form(tuple(self._pieces(places["WHERE"] + 1, places["ORDER"], _AROUND)))
         targets = tuple(self._target(start, places["FROM"]))
-        return Subquery(kind, head, lefts, targets, schema, table, alias, where, monotone)
+        return Subquery(kind, head, lefts, targets, schema, table, alias, where, "OR" in around, "AND" in around)
 
     def _find(self, word: str, start: int, end: int) -> int:
         """Where the word stands at this depth; the end when it does not."""

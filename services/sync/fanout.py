@@ -114,7 +114,7 @@ class Fanout:
         self.shapes[shape.record.handle] = shape
         self._router.add(shape.relation, shape)
         if shape.reads:
-            self.related.add(follower or Follower(shape), held)
+            self.related.add(follower or Follower(shape, self.related.families), held)
         elif isinstance(shape.where, Evaluated):
             self._postgres.add(shape)
 
@@ -183,7 +183,7 @@ class Fanout:
         unseen = [not shape.snapshot.sees(message.transaction.xid) for message in held]
         if any(earlier and not later for earlier, later in pairwise(unseen)):
             return False
-        follower = Follower(shape)
+        follower = Follower(shape, self.related.families)
         while True:
             ended = [one for one in held if one.sequence > follower.fed and one.transaction != self._inside]
             if not ended:

@@ -1,18 +1,24 @@
 """Clauses alike but for their constants, over the same tables: one question is asked for all of them. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+from weakref import WeakValueDictionary
 
 from medley.clauses.form import Form, Subquery, form
 from medley.contracts.shapes import ClauseColumn, ClauseTable, ShapeRecord
 from medley.sql.quoting import quote_identifier
 from services.sync.predicates.template import Template, template
 
+_COLUMN = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False)
 class Family:
-    """`own` is the shapes' table as one that is read; `tables` are those of the subqueries, it may be among them."""
+    """`own` is the shapes' table as one that is read; `tables` are those of the subqueries, it may be among them.
+    Compared by identity: `Families` makes one of each."""
 
     template: Template
     own: ClauseTable
@@ -34,6 +40,19 @@ class Family:
     def name(self, text: str) -> str:
         """A quoted name that hides none of the clause's own."""
         return quote_identifier(self._sign + text)
+
+    @cached_property
+    def probe(self) -> Subquery | None:
+        """A subquery that must hold for a row of a shape, and that compares columns alone: its table is asked for the
+        rows that match one, and these lead to the shapes."""
+        return next((one for one in self.form.subqueries if one.required and self._compares_columns(one)), None)
+
+    def _compares_columns(self, one: Subquery) -> bool:
+        return (
+            bool(one.lefts)
+            and all(_COLUMN.fullmatch(text) for text in (*one.lefts, *one.targets))
+            and all(text.startswith(f"{one.alias}.") for text in one.targets)
+        )
 
     def table(self, subquery: Subquery) -> ClauseTable:
         return self._by_name[subquery.schema or "", subquery.table]
@@ -58,22 +77,32 @@ class Family:
             yield one.alias
 
 
-def family_of(record: ShapeRecord) -> tuple[Family, tuple[str, ...]]:
-    """The family of a shape's clause, and its constants."""
-    predicate = record.predicate
-    assert predicate is not None
-    key = sorted((c.pk_index, c.name) for c in record.columns if c.pk_index is not None)
-    own = ClauseTable(
-        oid=record.relation_oid,
-        schema_name=record.definition.schema_name,
-        name=record.definition.table,
-        partitioned=predicate.partitioned,
-        publication_entry=record.publication_entry,
-        columns=predicate.columns,
-        key=tuple(name for _, name in key),
-    )
-    taken, constants = template(predicate.sql)
-    return Family(taken, own, predicate.tables), constants
+class Families:
+    """Those that are in use, one for all clauses that are alike."""
+
+    def __init__(self) -> None:
+        self._families: WeakValueDictionary[Any, Family] = WeakValueDictionary()
+
+    def of(self, record: ShapeRecord) -> tuple[Family, tuple[str, ...]]:
+        """The family of a shape's clause, and its constants."""
+        predicate = record.predicate
+        assert predicate is not None
+        keyed = sorted((c.pk_index, c.name) for c in record.columns if c.pk_index is not None)
+        own = ClauseTable(
+            oid=record.relation_oid,
+            schema_name=record.definition.schema_name,
+            name=record.definition.table,
+            partitioned=predicate.partitioned,
+            publication_entry=record.publication_entry,
+            columns=predicate.columns,
+            key=tuple(name for _, name in keyed),
+        )
+        taken, constants = template(predicate.sql)
+        key = (taken, own, predicate.tables)
+        family = self._families.get(key)
+        if family is None:
+            family = self._families[key] = Family(taken, own, predicate.tables)
+        return family, constants
 
 
 def column_names(table: ClauseTable) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from medley.contracts.shapes import ClauseColumn
 from medley.sql.lexer import lex
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.index import index
-from services.sync.related.family import Family, family_of
+from services.sync.related.family import Families
 from services.sync.where import AnyOf, compile_alternatives
 
 
@@ -23,10 +23,9 @@ class Candidate:
 class Follower:
     """One such shape."""
 
-    def __init__(self, shape: LiveShape) -> None:
+    def __init__(self, shape: LiveShape, families: Families) -> None:
         self.shape = shape
-        family, self.constants = family_of(shape.record)
-        self.family: Family = family
+        self.family, self.constants = families.of(shape.record)
         self.fed = 0
         """Sequence of CHANGES up to which it has what concerns it; what is older is told by its log and snapshot."""
         self._settled = False

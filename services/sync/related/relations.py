@@ -13,6 +13,8 @@ from medley.sql.quoting import quote_identifier
 from services.sync.related.asof import Image, Undo
 from services.sync.related.family import Family, named
 
+_GUESSED = 100  # rows that Postgres expects of a function that returns any number
+
 Field = tuple[str, str, bool]
 """(name, type, whether it is made of text by a cast)"""
 
@@ -40,7 +42,6 @@ class Relations:
     def records(self, name: str, fields: Sequence[Field], rows: Sequence[Sequence[Any]], extra: str = "") -> str:
         """A CTE of these rows, typed. `extra`: further columns, made of those."""
         keys = [f"v{place}" for place in range(len(fields))]
-        self.values.append(orjson.dumps([dict(zip(keys, row, strict=True)) for row in rows]).decode())
         record = ", ".join(
             f"{key} {'text' if of_text else kind}" for key, (_, kind, of_text) in zip(keys, fields, strict=True)
         )
@@ -48,12 +49,28 @@ class Relations:
             f"x.{key}{f'::{kind}' if of_text else ''} AS {quote_identifier(column)}"
             for key, (column, kind, of_text) in zip(keys, fields, strict=True)
         )
+        read, limit = self._read([dict(zip(keys, row, strict=True)) for row in rows], record)
         quoted = self.family.name(name)
         self.ctes.append(
-            f"{quoted} AS MATERIALIZED (SELECT *{extra} FROM (SELECT {listed} FROM"
-            f" pg_catalog.json_to_recordset(${len(self.values)}::pg_catalog.json) AS x ({record}) OFFSET 0) AS x)"
+            f"{quoted} AS MATERIALIZED (SELECT *{extra} FROM (SELECT {listed} FROM {read} OFFSET 0 LIMIT {limit}) AS x)"
         )
         return quoted
+
+    def _read(self, rows: list[dict[str, Any]], record: str) -> tuple[str, str]:
+        """A FROM of the rows, and its LIMIT. Both tell the planner how many there are: it takes any list for 100."""
+        value: list[Any] = rows
+        if len(rows) > _GUESSED:
+            value = [rows[start : start + _GUESSED] for start in range(0, len(rows), _GUESSED)]
+        self.values.append(orjson.dumps(value).decode())
+        parameter = f"${len(self.values)}::pg_catalog.json"
+        limit = next((str(most) for most in (1, 10) if len(rows) <= most), "ALL")
+        if len(rows) <= _GUESSED:
+            return f"pg_catalog.json_to_recordset({parameter}) AS x ({record})", limit
+        parts = "10" if len(value) <= 10 else "ALL"
+        return (
+            f"(SELECT p.part FROM pg_catalog.json_array_elements({parameter}) AS p (part) LIMIT {parts}) AS p"
+            f" CROSS JOIN LATERAL pg_catalog.json_to_recordset(p.part) AS x ({record})"
+        ), limit
 
     def images(self, name: str, table: ClauseTable, images: Sequence[Image]) -> str:
         return self.records(name, _fields(table), images)

@@ -68,6 +68,22 @@ def verdicts(
     return writer.question(sql)
 
 
+def probe(family: Family, tables: Mapping[int, Undone], images: Sequence[Image]) -> Question:
+    """Its answer has the rows, each as one text, of the table of `family.probe` that match one of these."""
+    subquery = family.probe
+    assert subquery is not None
+    writer = _Writer(family, tables)
+    fields: list[Field] = [(column.name, column.type_sql, column.made_of_text) for column in family.own.columns]
+    rows = writer.relations.records("rows", fields, images)
+    pairs = " AND ".join(f"(({a}) = ({b}))" for a, b in zip(subquery.lefts, subquery.targets, strict=True))
+    own, alias = quote_identifier(family.own.name), quote_identifier(subquery.alias)
+    found = whole(alias, family.table(subquery).columns)
+    moments = dict.fromkeys(world(subquery) for world in (writer.before, writer.after))
+    return writer.question(
+        " UNION ".join(f"SELECT {found} FROM {rows} AS {own} JOIN {one} AS {alias} ON {pairs}" for one in moments)
+    )
+
+
 def moves(family: Family, tables: Mapping[int, Undone], asked: Sequence[Asked]) -> Question | None:
     """Its answer has rows `(place among what was asked, whether it is in the shape now, the row as one text)`.
     None when no row can have moved."""
@@ -75,10 +91,10 @@ def moves(family: Family, tables: Mapping[int, Undone], asked: Sequence[Asked]) 
     found = [one for subquery in family.form.subqueries for one in writer.concerned(subquery)]
     if not found:
         return None
-    hints = [one.hint for one in found]
     concerned = _any(one.sql for one in found)
-    if all(hint is not None for hint in hints):
-        concerned = f"({_any(hint for hint in hints if hint is not None)}) AND ({concerned})"
+    hints = dict.fromkeys(one.hint for one in found)
+    if None not in hints:
+        concerned = f"({_hinted([hint for hint in hints if hint is not None])}) AND ({concerned})"
     own = family.own
     there = tables.get(own.oid)
     same = writer.relations.at("same", own, there.same) if there is not None else source(own)
@@ -94,11 +110,25 @@ def moves(family: Family, tables: Mapping[int, Undone], asked: Sequence[Asked]) 
     return writer.question(sql)
 
 
+class _Hint(NamedTuple):
+    """What must be among which values, for a row that may have moved."""
+
+    left: str
+    values: str
+
+
+def _hinted(hints: Sequence[_Hint]) -> str:
+    """The planner makes a join of a single one, and takes any array for ten values."""
+    if len(hints) == 1:
+        return f"({hints[0].left}) IN ({hints[0].values})"
+    return _any(f"({one.left}) = ANY (ARRAY({one.values}))" for one in hints)
+
+
 class _Concerned(NamedTuple):
-    """A condition of rows that may have moved; the hint is one that an index can find them by."""
+    """A condition of rows that may have moved, and what an index can find them by."""
 
     sql: str
-    hint: str | None
+    hint: _Hint | None
 
 
 class _Writer:
@@ -193,12 +223,12 @@ class _Writer:
             return f"({over} IS NOT TRUE)"
         return over if subquery.monotone else f"({over} IS NOT FALSE)"
 
-    def _hint(self, subquery: Subquery, relation: str, where: str | None) -> str | None:
+    def _hint(self, subquery: Subquery, relation: str, where: str | None) -> _Hint | None:
         if not subquery.monotone or not subquery.lefts:
             return None
         condition = f" WHERE {where}" if where is not None else ""
         values = f"SELECT {subquery.targets[0]} FROM {relation} AS {quote_identifier(subquery.alias)}{condition}"
-        return f"({subquery.lefts[0]}) = ANY (ARRAY({values}))"
+        return _Hint(subquery.lefts[0], values)
 
 
 def _any(conditions: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from services.sync.related import asof, record_text
 from services.sync.related.asof import Undone
 from services.sync.related.family import Family, column_names, columns_of
 from services.sync.related.follower import Follower
-from services.sync.related.statement import Asked, Question, Version, moves, verdicts
+from services.sync.related.statement import Asked, Question, Version, moves, probe, verdicts
 
 Ask = Callable[[Question], Awaitable[Sequence[asyncpg.Record]]]
 _BATCH = 20_000
@@ -65,6 +65,21 @@ async def entries_of(step: Step, group: Sequence[Follower], ask: Ask) -> dict[Fo
         except Rotate as reason:
             found[follower] = reason
     return found
+
+
+async def shown(step: Step, ask: Ask) -> list[dict[str, str | None]]:
+    """The rows of the family's probed table that match a row of the step's changes. Raises Rotate."""
+    subquery = step.family.probe
+    judged = _versions(step.family, _changes(step))
+    if subquery is None or not judged:
+        return []
+    images = list(dict.fromkeys(one.version.image for one in judged))
+    names = column_names(step.family.table(subquery))
+    tables = _undone(step)
+    found: dict[str, None] = {}
+    for start in range(0, len(images), _BATCH):
+        found.update((text, None) for (text,) in await ask(probe(step.family, tables, images[start : start + _BATCH])))
+    return [dict(zip(names, record_text.fields(text), strict=True)) for text in found]
 
 
 def _undone(step: Step) -> dict[int, Undone]:

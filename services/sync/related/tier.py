@@ -10,7 +10,7 @@ transaction in turn, verdicts on the rows that it changed and a search for rows 
 transactions have piled up, some together are one step: a reader sees them at once, under the last one's LSN.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,10 +21,10 @@ import asyncpg
 from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.live import Incoming
 from services.sync.predicates.tier import Ended
-from services.sync.related.family import Family
+from services.sync.related.family import Families, Family
 from services.sync.related.follower import Candidate, Follower
 from services.sync.related.reading import Altered, Reading
-from services.sync.related.step import Step, entries_of
+from services.sync.related.step import Ask, Step, entries_of, shown
 from services.sync.router import Router
 
 _STEPS = 16
@@ -52,10 +52,13 @@ class RelatedTier:
     def __init__(self, reading: Reading | None, ahead: Callable[[], list[Incoming]]) -> None:
         self._reading = reading
         self._ahead = ahead
-        self._followers: dict[str, Follower] = {}
-        self._candidates: dict[str, list[tuple[int, Candidate]]] = {}
+        self.families = Families()
+        self._candidates: dict[str, tuple[Follower, list[tuple[int, Candidate]]]] = {}
         self._router: Router[Candidate] = Router()
-        self._relations: dict[int, int] = defaultdict(int)
+        self._of: dict[int, dict[Follower, None]] = defaultdict(dict)
+        """Of a table, those that it concerns."""
+        self._probed: dict[int, Counter[Family]] = defaultdict(Counter)
+        """Of a table, the families whose shapes are found by rows of another one, and how many shapes they have."""
         self._waiting: list[Incoming] = []
         """Messages of the followers' tables that are processed and not evaluated."""
         self._unsettled: set[int] = set()
@@ -63,33 +66,37 @@ class RelatedTier:
 
     def add(self, follower: Follower, held: Sequence[Incoming] = ()) -> None:
         """`held`: messages that came before, of which the transaction that has not ended is its own, too."""
-        handle = follower.shape.record.handle
-        self._followers[handle] = follower
-        own = follower.family.own.oid
-        candidates = [(own, follower.outer()), *follower.inner()]
-        self._candidates[handle] = candidates
+        outer, candidates = follower.outer(), list(follower.inner())
+        if outer.where is None and follower.family.probe is not None:
+            self._probed[follower.family.own.oid][follower.family] += 1
+        else:
+            candidates.append((follower.family.own.oid, outer))
+        self._candidates[follower.shape.record.handle] = (follower, candidates)
         for relation, candidate in candidates:
             self._router.add(relation, candidate)
         for relation in follower.relations():
-            self._relations[relation] += 1
+            self._of[relation][follower] = None
         known = {message.sequence for message in self._waiting}
         self._waiting += [one for one in held if one.sequence > follower.fed and one.sequence not in known]
         self._waiting.sort(key=lambda message: message.sequence)
 
     def remove(self, handle: str) -> None:
-        follower = self._followers.pop(handle, None)
-        if follower is None:
+        if handle not in self._candidates:
             return
-        for relation, candidate in self._candidates.pop(handle):
+        follower, candidates = self._candidates.pop(handle)
+        for relation, candidate in candidates:
             self._router.remove(relation, candidate)
         for relation in follower.relations():
-            self._relations[relation] -= 1
-            if not self._relations[relation]:
-                del self._relations[relation]
+            del self._of[relation][follower]
+            if not self._of[relation]:
+                del self._of[relation]
+        families = self._probed[follower.family.own.oid]
+        families[follower.family] -= 1
+        self._probed[follower.family.own.oid] = +families
 
     def take(self, incoming: Incoming) -> None:
         """A message was processed."""
-        if incoming.oid in self._relations:
+        if incoming.oid in self._of:
             self._waiting.append(incoming)
 
     async def evaluate(self, inside: Transaction | None) -> Outcome:
@@ -107,21 +114,28 @@ class RelatedTier:
 
         When the questions fail, the shapes are asked about by halves: one that is to blame ends alone.
         """
-        steps = [self._concerned(step, only) for step in _steps(messages)]
-        concerned = {follower: None for _, found in steps for follower in found}
-        if not concerned:
+        steps = [self._concern(step, only) for step in _steps(messages)]
+        families = {family for step in steps for family in step.families}
+        if not families:
             return Outcome()
         reading = self._reading
         assert reading is not None
         self._unsettled.update(message.transaction.xid for message in messages)
         try:
-            return await self._ask(reading, messages, steps, list(concerned), later)
+            return await self._ask(reading, messages, steps, families, later)
         except (asyncpg.PostgresError, Altered) as error:
             if reading.lost():
                 raise
-            if len(concerned) == 1:
-                return Outcome(ended=[_end(next(iter(concerned)), error)])
-        followers = list(concerned)
+            followers = (
+                [one for one, _ in self._candidates.values() if one.family in families] if only is None else only
+            )
+            if len(followers) == 1:
+                return Outcome(ended=[_end(followers[0], error)])
+        return await self._feed_halves(messages, followers, later)
+
+    async def _feed_halves(
+        self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Callable[[], list[Incoming]]
+    ) -> Outcome:
         middle = len(followers) // 2
         outcome = Outcome()
         for half in (followers[:middle], followers[middle:]):
@@ -130,32 +144,32 @@ class RelatedTier:
             outcome.ended += found.ended
         return outcome
 
-    def _concerned(
-        self, step: list[Incoming], only: Collection[Follower] | None
-    ) -> tuple[list[Incoming], set[Follower]]:
-        found: set[Follower] = set()
+    def _concern(self, step: list[Incoming], only: Collection[Follower] | None) -> "_Concern":
+        """Whom a step may concern, as far as its own rows tell. Too many is never wrong."""
         if only is not None:
-            # They need not be here yet; too many is never wrong.
-            return step, {one for one in only if any(message.oid in one.relations() for message in step)}
+            relations = {message.oid for message in step}
+            return _Concern(step, {one for one in only if relations & one.relations()}, set())
+        concern = _Concern(step, set(), set())
         for message in step:
             for change in message.changes:
                 old, new = change.get("old"), change.get("new")
                 if change["op"] in ("insert", "update", "delete"):
-                    candidates = self._router.concerned(message.oid, old, new)
+                    found = self._router.concerned(message.oid, old, new)
+                    concern.followers.update(candidate.follower for candidate in found)
                 else:
-                    candidates = self._router.all_of(message.oid)
-                found.update(candidate.follower for candidate in candidates)
-        return step, found
+                    concern.followers.update(self._of.get(message.oid, ()))
+            concern.probed.update(self._probed.get(message.oid, ()))
+        return concern
 
     async def _ask(
         self,
         reading: Reading,
         messages: Sequence[Incoming],
-        steps: Sequence[tuple[list[Incoming], set[Follower]]],
-        followers: Sequence[Follower],
+        steps: Sequence["_Concern"],
+        families: Collection[Family],
         later: Callable[[], list[Incoming]],
     ) -> Outcome:
-        tables = {table.oid: table for one in followers for table in (one.family.own, *one.family.tables)}
+        tables = {table.oid: table for one in families for table in (one.own, *one.tables)}
         outcome = Outcome()
         over: set[Follower] = set()
         unsettled = set(self._unsettled)
@@ -165,10 +179,11 @@ class RelatedTier:
             if sum(len(message.changes) for message in (*messages, *after)) > _MOST_CHANGES:
                 raise Altered(f"more than {_MOST_CHANGES} changes of its tables have piled up")
             done = 0
-            for step, concerned in steps:
-                done += len(step)
+            for concern in steps:
+                done += len(concern.step)
                 rest = [*messages[done:], *after]
-                for family, own, group in _groups(step, concerned - over):
+                followers = concern.followers | await self._probe(concern, rest, ask)
+                for family, own, group in _groups(concern.step, followers - over):
                     found = await entries_of(Step(family, own, rest), group, ask)
                     for follower, entries in found.items():
                         if isinstance(entries, Rotate):
@@ -177,6 +192,33 @@ class RelatedTier:
                         elif entries:
                             outcome.fed.append(Fed(follower, entries))
         return outcome
+
+    async def _probe(self, concern: "_Concern", rest: Sequence[Incoming], ask: Ask) -> set[Follower]:
+        """The shapes of probed families that the step's rows may be in: found by rows of the subquery's table."""
+        found: set[Follower] = set()
+        for family in concern.probed:
+            subquery = family.probe
+            assert subquery is not None
+            try:
+                for row in await shown(Step(family, concern.step, rest), ask):
+                    candidates = self._router.concerned(family.table(subquery).oid, row)
+                    found.update(one.follower for one in candidates if one.follower.family is family)
+            except Rotate:
+                found.update(one for one in self._of.get(family.own.oid, ()) if one.family is family)
+        return found
+
+
+@dataclass(slots=True)
+class _Concern:
+    """Some transactions, shapes that they may concern, and families of which more may be found."""
+
+    step: list[Incoming]
+    followers: set[Follower]
+    probed: set[Family]
+
+    @property
+    def families(self) -> set[Family]:
+        return self.probed | {follower.family for follower in self.followers}
 
 
 def _steps(messages: Sequence[Incoming]) -> list[list[Incoming]]:
