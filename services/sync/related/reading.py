@@ -112,10 +112,12 @@ class Reading:
         """Until every change that was committed below the LSN has arrived. What was written may not be flushed yet, and
         so not sent: after a moment it is made to be."""
         try:
-            await asyncio.wait_for(self._arrived(lsn), _NUDGE_AFTER)
+            async with asyncio.timeout(_NUDGE_AFTER):
+                await self._arrived(lsn)
         except TimeoutError:
             await self._pool.execute(SQL["nudge"])
-            await asyncio.wait_for(self._arrived(lsn), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await self._arrived(lsn)
 
     async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:
         assert self._connection is not None

@@ -126,12 +126,13 @@ class RelatedTier:
         except (asyncpg.PostgresError, Altered) as error:
             if reading.lost():
                 raise
-            followers = (
-                [one for one, _ in self._candidates.values() if one.family in families] if only is None else only
-            )
+            followers = list(only) if only is not None else self._members(families)
             if len(followers) == 1:
                 return Outcome(ended=[_end(followers[0], error)])
         return await self._feed_halves(messages, followers, later)
+
+    def _members(self, families: Collection[Family]) -> list[Follower]:
+        return [follower for follower, _ in self._candidates.values() if follower.family in families]
 
     async def _feed_halves(
         self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Callable[[], list[Incoming]]
