@@ -29,7 +29,7 @@ async def together(**works: Coroutine[Any, Any, None]) -> None:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         failures = [_failure(task) for task in tasks if _failed(task)]
     finally:
-        await _ended(tasks)
+        await ended(tasks)
     late = (task.exception() for task in tasks if not task.cancelled())
     failures += [error for error in late if error is not None and error not in failures]
     if failures:
@@ -48,7 +48,7 @@ def _failure(task: asyncio.Task[None]) -> BaseException:
     return error
 
 
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel them until all have ended; when we are cancelled meanwhile, that is raised after it."""
     told: asyncio.CancelledError | None = None
     while running := [task for task in tasks if not task.done()]:
@@ -58,7 +58,7 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
             await asyncio.wait(running, timeout=_AGAIN)
         except asyncio.CancelledError as error:
             told = error
+    for task in tasks:
+        _failed(task)  # an exception that nobody has looked at is complained of
     if told is not None:
-        for task in tasks:
-            _failed(task)  # an exception that nobody has looked at is complained of
         raise told
