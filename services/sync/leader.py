@@ -19,6 +19,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
+from medley.runtime.together import together
 from services.sync import publication, reconcile, requests
 from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
@@ -104,15 +105,16 @@ class Leader:
         self.role = "active"
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(capture.run(), name="capture")
-                group.create_task(fanout.run(), name="fan-out")
-                group.create_task(fanout.announcements.announce(), name="announce")
-                group.create_task(fanout.announcements.save(), name="save")
-                group.create_task(reconcile.watch(self._pool, fanout, self._settings), name="reconcile")
-                group.create_task(_heartbeat(client, fanout), name="heartbeat")
-                group.create_task(_fail_when(lost), name="bus")
-                await broker.start()
+            await together(
+                capture=capture.run(),
+                fan_out=fanout.run(),
+                announce=fanout.announcements.announce(),
+                save=fanout.announcements.save(),
+                reconcile=reconcile.watch(self._pool, fanout, self._settings),
+                heartbeat=_heartbeat(client, fanout),
+                bus=_fail_when(lost),
+                requests=broker.start(),
+            )
         finally:
             openings.close()
             await fanout.close()
