@@ -123,9 +123,10 @@ SELECT pg_catalog.pg_advisory_lock(4914873226811547210)
 SELECT pg_catalog.pg_advisory_unlock(4914873226811547210)
 
 -- name: moment
--- What a reader of this transaction sees, and up to where the log has been written after that.
+-- What a reader of this transaction sees, and up to where the log has been written and flushed after that.
 SELECT pg_catalog.pg_current_snapshot()::text AS snapshot,
-       (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS written
+       (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS written,
+       (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed
 
 -- name: nudge
 -- A commit that flushes what was written before it.

@@ -80,7 +80,7 @@ class Fanout:
         self._holds: dict[int, list[list[Incoming]]] = {}
         self.arrivals = Arrivals()
         self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
-        self.related = RelatedTier(self.reading, self.arrivals.ahead)
+        self.related = RelatedTier(self.reading, self.arrivals)
         self._touched: dict[str, LiveShape] = {}
         self._dirty: dict[str, LiveShape] = {}
         self._leaving: list[LiveShape] = []
@@ -171,14 +171,14 @@ class Fanout:
             for _, reason, refused, _ in await self._postgres.ask_for(verdicts, own, shape):
                 raise Refused("where", reason) if refused else Rotate(reason)
 
-    async def follow(self, shape: LiveShape, held: list[Incoming], written: int) -> bool:
+    async def follow(self, shape: LiveShape, held: list[Incoming], moment: asyncpg.Record) -> bool:
         """Add a shape with subqueries, once it has what is held for it. False when the snapshot is not the state after
         some transaction: it sees a later one and not an earlier one.
 
-        Raises Refused, Rotate. `written`: up to where Postgres's log was written once the snapshot was taken.
+        Raises Refused, Rotate. `moment`: that of the snapshot.
         """
         assert self.reading is not None
-        await self.reading.wait(written)
+        await self.reading.wait(moment)
         await self._processed()
         unseen = [not shape.snapshot.sees(message.transaction.xid) for message in held]
         if any(earlier and not later for earlier, later in pairwise(unseen)):
@@ -206,8 +206,9 @@ class Fanout:
         while self._sequence < newest:
             await self.flushed()
 
-    def _after(self, held: Sequence[Incoming], sequence: int) -> list[Incoming]:
-        return [*(one for one in held if one.sequence > sequence), *self.arrivals.ahead()]
+    def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
+        later = (one for one in held if one.sequence > sequence and one.oid in relations)
+        return [*later, *self.arrivals.ahead(relations)]
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
         """Give a new shape what was held for it. Raises Rotate.
@@ -247,8 +248,10 @@ class Fanout:
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
             reached = self._progress.at(self._sequence)
             await self._flush()
-            self.lsn = reached.lsn
-            self.announcements.moved(Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn))
+            if not self.related.behind:
+                self.lsn = reached.lsn
+                position = Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn)
+                self.announcements.moved(position)
             if self.arrivals:
                 self.arrivals.wake.set()
                 await asyncio.sleep(0)

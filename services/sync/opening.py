@@ -196,7 +196,7 @@ class Openings:
         )
         shape = LiveShape(self._fanout.js, record)
         if reads:
-            return shape if await self._fanout.follow(shape, held, moment["written"]) else None
+            return shape if await self._fanout.follow(shape, held, moment) else None
         await self._fanout.evaluate_held(shape, held)
         self._fanout.catch_up(shape, held)
         self._fanout.add(shape)

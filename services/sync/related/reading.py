@@ -98,7 +98,7 @@ class Reading:
                 raise Transient("a transaction stays invisible after its commit")
             await asyncio.sleep(_PAUSE)
         await self._unaltered(connection, tables)
-        await self.wait(row["written"])
+        await self.wait(row)
         return seen
 
     async def _unaltered(self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable]) -> None:
@@ -108,16 +108,16 @@ class Reading:
             if not columns_of(table) <= now.get(table.oid, set()):
                 raise Altered(f"table {table.name} has other columns now")
 
-    async def wait(self, lsn: int) -> None:
-        """Until every change that was committed below the LSN has arrived. What was written may not be flushed yet, and
-        so not sent: after a moment it is made to be."""
-        try:
-            async with asyncio.timeout(_NUDGE_AFTER):
-                await self._arrived(lsn)
-        except TimeoutError:
-            await self._pool.execute(SQL["nudge"])
-            async with asyncio.timeout(self._seconds):
-                await self._arrived(lsn)
+    async def wait(self, moment: asyncpg.Record) -> None:
+        """Until every change that was committed before the moment has arrived. What was written and not flushed is
+        not sent, and may be a commit all the same (synchronous_commit = off): a commit of ours makes it be flushed."""
+        written: int = moment["written"]
+        if moment["flushed"] >= written:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_NUDGE_AFTER):
+                    return await self._arrived(written)
+        await self._pool.execute(SQL["nudge"])
+        await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
 
     async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:
         assert self._connection is not None

@@ -19,11 +19,8 @@ from services.sync.related.relations import Field, Relations, source, whole
 World = Callable[[Subquery], str]
 
 
-class Asked(NamedTuple):
-    """The constants of one clause, and the numbers of the rows that it is asked about; None for all."""
-
-    constants: tuple[str, ...]
-    rows: tuple[int, ...] | None = None
+Constants = tuple[str, ...]
+"""Those of one clause of the family."""
 
 
 class Version(NamedTuple):
@@ -39,7 +36,7 @@ class Question(NamedTuple):
 
 
 def verdicts(
-    family: Family, tables: Mapping[int, Undone], versions: Sequence[Version], asked: Sequence[Asked]
+    family: Family, tables: Mapping[int, Undone], versions: Sequence[Version], asked: Sequence[Constants]
 ) -> Question:
     """Its answer has rows `(place among what was asked, numbers of the versions for which it is true)`, from 0."""
     writer = _Writer(family, tables)
@@ -52,16 +49,15 @@ def verdicts(
     )
     sets = writer.sets(asked)
     before_text, after_text = writer.condition(writer.before), writer.condition(writer.after)
+    row, place, verdict = family.name("row"), family.name("place"), family.name("verdict")
     clause = after_text
     if before_text != after_text:
-        clause = f"CASE WHEN r.{quote_identifier(after)} THEN ({after_text}) ELSE ({before_text}) END"
-    shown = ", ".join(f"r.{named(column)}" for column in family.own.columns)
-    limits = f"{family.set}.{family.name('limits')}"
-    place, verdict = family.name("place"), family.name("verdict")
+        clause = f"CASE WHEN {row}.{quote_identifier(after)} THEN ({after_text}) ELSE ({before_text}) END"
+    shown = ", ".join(f"{row}.{named(column)}" for column in family.own.columns)
     sql = (
         f"SELECT x.{place}, pg_catalog.array_agg(x.{quote_identifier(number)}) FROM (SELECT {family.set}.{place},"
-        f" r.{quote_identifier(number)}, ({clause}) AS {verdict} FROM {sets} AS {family.set} JOIN {rows} AS r"
-        f" ON {limits} IS NULL OR r.{quote_identifier(number)} = ANY ({limits})"
+        f" {row}.{quote_identifier(number)}, ({clause}) AS {verdict} FROM {sets} AS {family.set}"
+        f" CROSS JOIN {rows} AS {row}"
         f" CROSS JOIN LATERAL (SELECT {shown}) AS {quote_identifier(family.own.name)} OFFSET 0) AS x"
         f" WHERE x.{verdict} GROUP BY x.{place}"
     )
@@ -84,7 +80,7 @@ def probe(family: Family, tables: Mapping[int, Undone], images: Sequence[Image])
     )
 
 
-def moves(family: Family, tables: Mapping[int, Undone], asked: Sequence[Asked]) -> Question | None:
+def moves(family: Family, tables: Mapping[int, Undone], asked: Sequence[Constants]) -> Question | None:
     """Its answer has rows `(place among what was asked, whether it is in the shape now, the row as one text)`.
     None when no row can have moved."""
     writer = _Writer(family, tables)
@@ -167,15 +163,15 @@ class _Writer:
             self._deltas[table.oid] = self.relations.images(f"delta{table.oid}", table, there.delta)
         return self._deltas[table.oid]
 
-    def sets(self, asked: Sequence[Asked]) -> str:
+    def sets(self, asked: Sequence[Constants]) -> str:
         template = self.family.template
         constants = [
             (self.plain(f"c{place}"), kind, template.made_of_text(place)) for place, kind in enumerate(template.types)
         ]
         return self.relations.records(
             "sets",
-            [(self.plain("place"), "int4", False), (self.plain("limits"), "int4[]", False), *constants],
-            [(place, one.rows, *one.constants) for place, one in enumerate(asked)],
+            [(self.plain("place"), "int4", False), *constants],
+            [(place, *one) for place, one in enumerate(asked)],
         )
 
     def condition(self, world: World, of: Form | None = None) -> str:

@@ -14,7 +14,7 @@ from services.sync.related import asof, record_text
 from services.sync.related.asof import Undone
 from services.sync.related.family import Family, column_names, columns_of
 from services.sync.related.follower import Follower
-from services.sync.related.statement import Asked, Question, Version, moves, probe, verdicts
+from services.sync.related.statement import Constants, Question, Version, moves, probe, verdicts
 
 Ask = Callable[[Question], Awaitable[Sequence[asyncpg.Record]]]
 _BATCH = 20_000
@@ -51,7 +51,7 @@ async def entries_of(step: Step, group: Sequence[Follower], ask: Ask) -> dict[Fo
         return {}
     changes = _changes(step)
     judged = _versions(step.family, changes)
-    asked = [Asked(one.constants) for one in group]
+    asked = [one.constants for one in group]
     true = await _true(step.family, tables, judged, asked, ask)
     moved = await _moved(step.family, tables, asked, ask)
     found: dict[Follower, list[Entry] | Rotate] = {}
@@ -158,7 +158,7 @@ def _versions(family: Family, changes: Sequence[Change]) -> list[Judged]:
 
 
 async def _true(
-    family: Family, tables: Mapping[int, Undone], judged: Sequence[Judged], asked: Sequence[Asked], ask: Ask
+    family: Family, tables: Mapping[int, Undone], judged: Sequence[Judged], asked: Sequence[Constants], ask: Ask
 ) -> dict[int, list[int]]:
     """By place among what was asked, the numbers of the versions for which it is true."""
     found: dict[int, list[int]] = {}
@@ -170,7 +170,7 @@ async def _true(
 
 
 async def _moved(
-    family: Family, tables: Mapping[int, Undone], asked: Sequence[Asked], ask: Ask
+    family: Family, tables: Mapping[int, Undone], asked: Sequence[Constants], ask: Ask
 ) -> dict[int, list[Moved]]:
     """By place among what was asked, the rows that moved: first those that went, in an order of their own."""
     question = moves(family, tables, asked)

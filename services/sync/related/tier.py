@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from services.sync.arrivals import Arrivals, Piled
 from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.live import Incoming
 from services.sync.predicates.tier import Ended
@@ -28,9 +29,14 @@ from services.sync.related.step import Ask, Step, entries_of, shown
 from services.sync.router import Router
 
 _STEPS = 16
-"""Into which the transactions of one round are put together when there are more."""
-_MOST_CHANGES = 1_000_000
-"""That are looked at together; a shape that would need more starts afresh."""
+"""That are taken one after the other; more transactions than that are put together."""
+_TOGETHER = 2_000
+"""Changes; so many are one step, and while more of them are there they wait for so many."""
+_MOST = 1_000_000
+"""Changes that are looked at together; a shape that would need more starts afresh."""
+
+Later = Callable[[Collection[int]], list[Incoming]]
+"""What came after some messages of these tables, as far as it has arrived. Raises Piled."""
 
 
 class Fed(NamedTuple):
@@ -47,11 +53,11 @@ class Outcome:
 
 
 class RelatedTier:
-    """`ahead`: the messages of CHANGES that are not processed yet."""
+    """`reading` is needed for shapes."""
 
-    def __init__(self, reading: Reading | None, ahead: Callable[[], list[Incoming]]) -> None:
+    def __init__(self, reading: Reading | None, arrivals: Arrivals) -> None:
         self._reading = reading
-        self._ahead = ahead
+        self._arrivals = arrivals
         self.families = Families()
         self._candidates: dict[str, tuple[Follower, list[tuple[int, Candidate]]]] = {}
         self._router: Router[Candidate] = Router()
@@ -61,6 +67,7 @@ class RelatedTier:
         """Of a table, the families whose shapes are found by rows of another one, and how many shapes they have."""
         self._waiting: list[Incoming] = []
         """Messages of the followers' tables that are processed and not evaluated."""
+        self._behind = False
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
 
@@ -99,17 +106,25 @@ class RelatedTier:
         if incoming.oid in self._of:
             self._waiting.append(incoming)
 
+    @property
+    def behind(self) -> bool:
+        """Whether there are whole transactions that wait for more to come."""
+        return self._behind
+
     async def evaluate(self, inside: Transaction | None) -> Outcome:
         """What the transactions that have ended mean; `inside` is the one that has not."""
-        if not self._waiting:
+        ended = [message for message in self._waiting if message.transaction != inside]
+        count = sum(len(message.changes) for message in ended)
+        self._behind = bool(ended) and count < _TOGETHER and self._arrivals.more_of(self._of)
+        if self._behind or not ended:
             return Outcome()
-        whole = [message for message in self._waiting if message.transaction != inside]
-        self._waiting = self._waiting[len(whole) :]
-        return await self.feed(whole, None, lambda: [*self._waiting, *self._ahead()])
+        self._waiting = self._waiting[len(ended) :]
+        return await self.feed(ended, None, self._later)
 
-    async def feed(
-        self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Callable[[], list[Incoming]]
-    ) -> Outcome:
+    def _later(self, relations: Collection[int]) -> list[Incoming]:
+        return [*(one for one in self._waiting if one.oid in relations), *self._arrivals.ahead(relations)]
+
+    async def feed(self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later) -> Outcome:
         """What whole transactions mean for their followers, or for some. `later`: what came after them.
 
         When the questions fail, the shapes are asked about by halves: one that is to blame ends alone.
@@ -123,20 +138,18 @@ class RelatedTier:
         self._unsettled.update(message.transaction.xid for message in messages)
         try:
             return await self._ask(reading, messages, steps, families, later)
-        except (asyncpg.PostgresError, Altered) as error:
+        except (asyncpg.PostgresError, Altered, Piled) as error:
             if reading.lost():
                 raise
             followers = list(only) if only is not None else self._members(families)
-            if len(followers) == 1:
-                return Outcome(ended=[_end(followers[0], error)])
+            if len(followers) == 1 or isinstance(error, Piled):
+                return Outcome(ended=[_end(follower, error) for follower in followers])
         return await self._feed_halves(messages, followers, later)
 
     def _members(self, families: Collection[Family]) -> list[Follower]:
         return [follower for follower, _ in self._candidates.values() if follower.family in families]
 
-    async def _feed_halves(
-        self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Callable[[], list[Incoming]]
-    ) -> Outcome:
+    async def _feed_halves(self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Later) -> Outcome:
         middle = len(followers) // 2
         outcome = Outcome()
         for half in (followers[:middle], followers[middle:]):
@@ -168,7 +181,7 @@ class RelatedTier:
         messages: Sequence[Incoming],
         steps: Sequence["_Concern"],
         families: Collection[Family],
-        later: Callable[[], list[Incoming]],
+        later: Later,
     ) -> Outcome:
         tables = {table.oid: table for one in families for table in (one.own, *one.tables)}
         outcome = Outcome()
@@ -176,9 +189,9 @@ class RelatedTier:
         unsettled = set(self._unsettled)
         async with reading.snapshot(list(tables.values()), unsettled) as (seen, ask):
             self._unsettled -= unsettled
-            after = [message for message in later() if seen.sees(message.transaction.xid)]
-            if sum(len(message.changes) for message in (*messages, *after)) > _MOST_CHANGES:
-                raise Altered(f"more than {_MOST_CHANGES} changes of its tables have piled up")
+            after = [message for message in later(tables) if seen.sees(message.transaction.xid)]
+            if sum(len(message.changes) for message in (*messages, *after)) > _MOST:
+                raise Piled(f"more than {_MOST} changes of its tables have piled up")
             done = 0
             for concern in steps:
                 done += len(concern.step)
@@ -229,7 +242,8 @@ def _steps(messages: Sequence[Incoming]) -> list[list[Incoming]]:
         if not transactions or transactions[-1][0].transaction != message.transaction:
             transactions.append([])
         transactions[-1].append(message)
-    size = -(-len(transactions) // _STEPS)
+    together = sum(len(message.changes) for message in messages) >= _TOGETHER
+    size = len(transactions) if together else -(-len(transactions) // _STEPS)
     left = iter(transactions)
     return [[one for each in some for one in each] for some in iter(lambda: list(islice(left, size or 1)), [])]
 
