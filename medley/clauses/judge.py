@@ -21,6 +21,7 @@ import asyncpg
 from medley.clauses import objects
 from medley.clauses.allowed import refused_use
 from medley.clauses.analysed import Uses, uses
+from medley.clauses.clock import refuse_clock
 from medley.clauses.objects import Named
 from medley.clauses.refusal import Refusal, is_of_the_clause, sentence
 from medley.clauses.text import Clause
@@ -120,6 +121,7 @@ async def understood(connection: Connection, scope: Scope, clause: Clause, param
         sql = await connection.fetchval(SQL["expression"], _CONSTRAINT)
         _, before = await checked(connection, clause.field, used)
         versions = await objects.versions(connection, objects.watched(before))
+        refuse_clock(clause, params, sql, used.types)
         # What was read before the versions may have been replaced since: what is read after them is not older.
         _, after = await checked(connection, clause.field, used)
     finally:

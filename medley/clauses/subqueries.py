@@ -13,6 +13,7 @@ import asyncpg
 
 from medley.clauses import objects
 from medley.clauses.analysed import uses
+from medley.clauses.clock import refuse_clock
 from medley.clauses.form import Form, NotUnderstood, form
 from medley.clauses.judge import PATIENCE, PLAIN, RULES, SQL, Connection, Scope, checked
 from medley.clauses.objects import Named
@@ -65,6 +66,7 @@ async def related(connection: Connection, scope: Scope, schema: str, clause: Cla
         _, before = await checked(connection, clause.field, used)
         versions = await objects.versions(connection, objects.watched(before))
         _, after = await checked(connection, clause.field, used)
+        refuse_clock(clause, params, text, used.types)
         found = await asyncio.to_thread(reads, tree)
         rows = await connection.fetch(SQL["read_tables"], list(found.columns))
         understood = _with_names(form(_condition(text)), schema)
