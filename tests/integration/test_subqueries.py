@@ -1,4 +1,4 @@
-"""Shapes whose clause has a subquery follow the tables that it reads: rows move in and out as plain inserts and deletes."""
+"""Shapes whose clause has a subquery follow the tables that it reads: rows move in and out as inserts and deletes."""
 
 import asyncio
 import random
@@ -108,7 +108,8 @@ async def test_a_move_is_a_plain_insert_of_its_transaction(tables: Tables) -> No
 
 async def test_a_table_without_a_key_holds_equal_rows(tables: Tables) -> None:
     await tables.run(
-        "ALTER TABLE {links} DROP CONSTRAINT {links}_pkey, ALTER list DROP NOT NULL, ALTER song DROP NOT NULL; INSERT INTO {links} VALUES (3, 30), (3, 30)"
+        "ALTER TABLE {links} DROP CONSTRAINT {links}_pkey, ALTER list DROP NOT NULL, ALTER song DROP NOT NULL;"
+        "INSERT INTO {links} VALUES (3, 30), (3, 30)"
     )
     async with tables.follower(PLAYLIST) as follower:
         await follower.reaches(await tables.rows(PLAYLIST))
@@ -127,7 +128,7 @@ async def test_every_statement_of_many_writers_is_followed(tables: Tables) -> No
     """Followers come while writers write to all tables at once; each ends up with what SELECT says."""
 
     async def write(seed: int) -> None:
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311
         connection = await tables.library.connect()
         for _ in range(120):
             song, number = chance.randrange(1, 60), chance.randrange(1, 7)

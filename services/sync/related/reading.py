@@ -11,7 +11,9 @@ from typing import Any
 
 import asyncpg
 
+from medley.clauses import objects
 from medley.clauses.judge import RULES
+from medley.clauses.objects import Named
 from medley.contracts.shapes import ClauseTable
 from medley.runtime.errors import Transient
 from services.sync.catalog import SQL
@@ -59,6 +61,11 @@ class Reading:
             finally:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
+
+    async def versions(self, named: Collection[Named]) -> dict[Named, str]:
+        """What clauses stand on, as it is now."""
+        async with self._lock:
+            return await objects.versions(await self._session(), named)
 
     def lost(self) -> bool:
         """Whether the session went away under a question."""
@@ -115,7 +122,8 @@ class Reading:
         if moment["flushed"] >= written:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_NUDGE_AFTER):
-                    return await self._arrived(written)
+                    await self._arrived(written)
+                return
         await self._pool.execute(SQL["nudge"])
         await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
 

@@ -205,7 +205,19 @@ class RelatedTier:
                             outcome.ended.append(Ended(follower.shape, str(entries), refused=False))
                         elif entries:
                             outcome.fed.append(Fed(follower, entries))
-        return outcome
+        return await self._unaltered(reading, outcome)
+
+    async def _unaltered(self, reading: Reading, outcome: Outcome) -> Outcome:
+        """Without what was found while something that a clause stands on was another one than it was made for."""
+        named = {(one.kind, one.oid) for fed in outcome.fed for one in fed.follower.shape.stands_on}
+        now = await reading.versions(sorted(named)) if named else {}
+        altered = {
+            fed.follower
+            for fed in outcome.fed
+            if any(now.get((one.kind, one.oid)) != one.version for one in fed.follower.shape.stands_on)
+        }
+        ended = [Ended(one.shape, "what its clause stands on was altered", refused=False) for one in altered]
+        return Outcome([fed for fed in outcome.fed if fed.follower not in altered], outcome.ended + ended)
 
     async def _probe(self, concern: "_Concern", rest: Sequence[Incoming], ask: Ask) -> set[Follower]:
         """The shapes of probed families that the step's rows may be in: found by rows of the subquery's table."""
