@@ -142,7 +142,8 @@ class RelatedTier:
             if reading.lost():
                 raise
             followers = list(only) if only is not None else self._members(families)
-            if len(followers) == 1 or isinstance(error, Piled):
+            # A table that somebody has locked keeps all of them waiting: nobody is to blame, and it is waited for once.
+            if len(followers) == 1 or isinstance(error, Piled | asyncpg.LockNotAvailableError):
                 return Outcome(ended=[_end(follower, error) for follower in followers])
         return await self._feed_halves(messages, followers, later)
 
@@ -280,7 +281,7 @@ def _groups(step: list[Incoming], concerned: Collection[Follower]) -> list[Group
 
 def _end(follower: Follower, error: Exception) -> Ended:
     shape = follower.shape
-    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
+    if isinstance(error, asyncpg.QueryCanceledError):
         return Ended(shape, "its subqueries take too long for the rows of a moment", refused=True, slow=True)
     if isinstance(error, asyncpg.DataError | asyncpg.RaiseError):
         return Ended(shape, error.message or str(error), refused=True)
