@@ -10,7 +10,8 @@ from nats.js import JetStreamContext
 from medley.contracts import headers
 from medley.contracts.shapes import ClauseObject, ShapeRecord
 from services.sync.entries import Encoder, Rotate, Transaction
-from services.sync.predicates.index import Index, index
+from services.sync.predicates.alternatives import Index
+from services.sync.predicates.index import index
 from services.sync.predicates.statement import Unit
 from services.sync.predicates.template import template
 from services.sync.predicates.verdicts import Evaluated, Verdicts

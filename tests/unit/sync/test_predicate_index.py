@@ -49,8 +49,8 @@ A1, A2 = ("a", "int4", "1"), ("a", "int4", "2")
         ("(a = ANY (ARRAY[1, 2]))", [(A1,), (A2,)], True),
         ("(a = ANY ('{1,2,NULL}'::integer[]))", [(A1,), (A2,)], True),
         ("((a = 1) AND b)", [(A1, ("b", "bool", "t"))], True),
-        ("((a = 1) AND (f > 2.5))", [(A1,)], False),
-        ("((a = 1) OR ((a = 2) AND (f > 2.5)))", [(A1,), (A2,)], False),
+        ("((a = 1) AND (f <> 2.5))", [(A1,)], False),
+        ("((a = 1) OR ((a = 2) AND (f <> 2.5)))", [(A1,), (A2,)], False),
         ("((a = ANY (ARRAY[1, 2])) AND b)", [(A1, ("b", "bool", "t")), (A2, ("b", "bool", "t"))], True),
     ],
 )
@@ -63,8 +63,8 @@ def test_what_is_found(sql: str, alternatives: list[tuple[Any, ...]], exact: boo
 @pytest.mark.parametrize(
     "sql",
     [
-        *("(a > 1)", "(a <> 1)", "(a >= 1)", "(f = '1.5'::double precision)", "(loose = 'x'::text)", "(NOT (a = 1))"),
-        *("(a OPERATOR(x.=) 1)", "((a = 1) IS NOT TRUE)", "((a = 1) = b)", "((a = 1) OR (f > 2.5))", "(a[1] = 1)"),
+        *("(a <> 1)", "(small = '1.5'::real)", "(loose = 'x'::text)", "(NOT (a = 1))", "(NOT (a > 1))"),
+        *("(a OPERATOR(x.=) 1)", "((a = 1) IS NOT TRUE)", "((a = 1) = b)", "((a = 1) OR (f <> 2.5))", "(a[1] = 1)"),
         *("(lower(\"T x\") = 'x'::text)", "CASE WHEN b THEN (a = 1) ELSE false END", "(a = ALL (ARRAY[1]))"),
         *("((\"T x\" COLLATE \"C\") = 'x'::text)", "(n = 'x'::text)", "(a = 1", "(zzz = 1)", "((a)::numeric = 1.0)"),
         *("(a IS DISTINCT FROM 1)", "(b IS NOT TRUE)"),
