@@ -1,10 +1,12 @@
 """Intervals with what belongs to them, and which of them contain a point. Pure.
 
-A treap ordered by the lower ends, where each node knows the highest upper end beneath it: adding and removing cost
-O(log n), and a point finds k intervals in O(log n + k log n) without looking at the others.
+Those with two ends are in a treap ordered by the lower one, where each node knows the highest upper end beneath it:
+adding and removing cost O(log n), and a value finds k intervals in O(log n + k log n) without looking at the others.
+Those with one end are in order of that, so that a value finds its first k, or its last ones.
 """
 
 import random
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
@@ -33,18 +35,18 @@ def high_end(key: Any, inclusive: bool) -> Point:
 
 
 class _Node(Generic[S]):
-    __slots__ = ("high", "left", "low", "members", "rank", "right", "top")
+    """`low`, `high` and `top`, the highest end beneath it, are values: most comparisons are of plain ones."""
 
-    def __init__(self, low: Point, high: Point, rank: int) -> None:
-        self.low, self.high, self.rank = low, high, rank
-        self.top = high
+    __slots__ = ("closed", "high", "key", "left", "low", "members", "rank", "right", "top")
+
+    def __init__(self, key: Interval, rank: int) -> None:
+        (_, self.low, opens), (_, self.high, closes) = self.key = key
+        self.closed = opens == closes == 0
+        self.top = self.high
+        self.rank = rank
         self.members: list[S] = []
         self.left: _Node[S] | None = None
         self.right: _Node[S] | None = None
-
-    @property
-    def key(self) -> Interval:
-        return self.low, self.high
 
     def settle(self) -> None:
         """After its children have changed."""
@@ -55,47 +57,94 @@ class _Node(Generic[S]):
         self.top = top
 
 
+class _Ends(Generic[S]):
+    """The ends of intervals that have one, in order."""
+
+    def __init__(self) -> None:
+        self.ends: list[Point] = []
+        self.members: dict[Point, list[S]] = {}
+
+    def add(self, end: Point, member: S) -> None:
+        if end not in self.members:
+            insort(self.ends, end)
+            self.members[end] = []
+        self.members[end].append(member)
+
+    def remove(self, end: Point, member: S) -> None:
+        self.members[end].remove(member)
+        if not self.members[end]:
+            del self.members[end]
+            del self.ends[bisect_left(self.ends, end)]
+
+    def before(self, at: Point) -> Iterator[list[S]]:
+        return map(self.members.__getitem__, self.ends[: bisect_right(self.ends, at)])
+
+    def after(self, at: Point) -> Iterator[list[S]]:
+        return map(self.members.__getitem__, self.ends[bisect_left(self.ends, at) :])
+
+
 class Intervals(Generic[S]):
-    """Members that share an interval share a node."""
+    """Members that share an interval stand together."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
         self._root: _Node[S] | None = None
         self._nodes: dict[Interval, _Node[S]] = {}
+        self._low: _Ends[S] = _Ends()
+        self._high: _Ends[S] = _Ends()
         self._chance = random.Random()  # noqa: S311 - it balances a tree
 
     def __bool__(self) -> bool:
-        return bool(self._nodes)
+        return bool(self._nodes or self._low.ends or self._high.ends)
 
     def add(self, interval: Interval, member: S) -> None:
+        low, high = interval
+        if high is ABOVE:
+            return self._low.add(low, member)
+        if low is BELOW:
+            return self._high.add(high, member)
         node = self._nodes.get(interval)
         if node is None:
-            node = self._nodes[interval] = _Node(*interval, self._chance.getrandbits(62))
+            node = self._nodes[interval] = _Node(interval, self._chance.getrandbits(62))
             self._root = _inserted(self._root, node)
-        node.members.append(member)
+        return node.members.append(member)
 
     def remove(self, interval: Interval, member: S) -> None:
+        low, high = interval
+        if high is ABOVE:
+            return self._low.remove(low, member)
+        if low is BELOW:
+            return self._high.remove(high, member)
         node = self._nodes[interval]
         node.members.remove(member)
         if not node.members:
             del self._nodes[interval]
             self._root = _removed(self._root, node)
+        return None
 
     def within(self, text: str, into: list[list[S]]) -> None:
         """Put the members of each interval that contains the value."""
-        at = point(self._order(text))
+        key = self._order(text)
+        at = point(key)
+        if self._low.ends:
+            into.extend(self._low.before(at))
+        if self._high.ends:
+            into.extend(self._high.after(at))
         stack = [self._root]
         while stack:
             node = stack.pop()
-            while node is not None and node.top >= at:
-                if node.low <= at:
-                    if node.high >= at:
+            while node is not None and node.top >= key:
+                if node.low <= key:
+                    if node.high >= key and (node.closed or node.key[0] <= at <= node.key[1]):
                         into.append(node.members)
-                    stack.append(node.right)
+                    if node.right is not None:
+                        stack.append(node.right)
                 node = node.left
 
     def all(self) -> Iterator[list[S]]:
-        return (node.members for node in self._nodes.values())
+        yield from (node.members for node in self._nodes.values())
+        yield from self._low.members.values()
+        yield from self._high.members.values()
 
 
 def _inserted(root: _Node[S] | None, node: _Node[S]) -> _Node[S]:
