@@ -16,6 +16,7 @@ from medley.contracts.shapes import (
     Predicate,
     ShapeDefinition,
     ShapeRecord,
+    Tier,
 )
 from services.sync.conditions import Equal
 from services.sync.entries import Clause, Encoder
@@ -72,6 +73,14 @@ class Kept:
     @property
     def publication_entry(self) -> int:
         return self.common.record.publication_entry
+
+    @property
+    def tier(self) -> Tier:
+        """`medley tail --explain` says the same."""
+        predicate = self.common.record.predicate
+        if predicate is None:
+            return "index" if self.conditions else "whole"
+        return predicate.tier
 
     @property
     def definition(self) -> ShapeDefinition:

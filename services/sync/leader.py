@@ -17,9 +17,10 @@ from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import Heartbeat
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from medley.runtime.metrics import Metric
 from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
-from services.sync import publication, reconcile, requests
+from services.sync import metrics, publication, reconcile, requests
 from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
@@ -52,6 +53,14 @@ class Leader:
         self._nats = nats
         self._settings = settings
         self.role = "starting"
+        self._term_of: tuple[Fanout, Evaluation] | None = None
+
+    def measure(self) -> list[Metric]:
+        """What there is to say in numbers."""
+        if self._term_of is None:
+            return [metrics.of_role(self.role)]
+        fanout, evaluation = self._term_of
+        return [metrics.of_role(self.role), *metrics.of_term(fanout.shapes.values(), evaluation, fanout.lsn)]
 
     async def lead(self, stop: asyncio.Event) -> None:
         """Term after term until `stop`; ends before only by an error that repeating cannot mend."""
@@ -104,6 +113,7 @@ class Leader:
         capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
         self.role = "active"
+        self._term_of = (fanout, evaluation)
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn)
         try:
             async with asyncio.TaskGroup() as group:
@@ -116,6 +126,7 @@ class Leader:
                 group.create_task(_fail_when(lost), name="bus")
                 await broker.start()
         finally:
+            self._term_of = None
             openings.close()
             await evaluation.close()
             with suppress(Exception):  # it fails while the bus is away, and there is nothing to do

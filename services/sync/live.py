@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ClauseObject, ShapeRecord
+from medley.contracts.shapes import ClauseObject, ShapeRecord, Tier
 from services.sync.entries import Rotate, Transaction
 from services.sync.kept import Kept
 from services.sync.predicates.alternatives import Index
@@ -97,6 +97,11 @@ class LiveShape:
     @property
     def table(self) -> str:
         return self._kept.common.table
+
+    @property
+    def tier(self) -> Tier:
+        """Who decides about a change, as its record says."""
+        return self._kept.tier
 
     @property
     def unit(self) -> Unit:

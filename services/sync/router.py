@@ -29,7 +29,10 @@ class _Equal(Generic[S]):
 
     def __init__(self, form: Form) -> None:
         self.key_of = form.key_of
-        self.shapes: dict[Hashable, list[S]] = {}
+        # A dict that has seen another key than a text keeps the hashes of its keys beside them: among many shapes, that
+        # is a reach into memory less for every change that concerns none.
+        self.shapes: dict[Hashable, list[S]] = {0: []}
+        del self.shapes[0]
 
     def add(self, key: Hashable, _: Any, shape: S) -> None:
         self.shapes.setdefault(key, []).append(shape)
