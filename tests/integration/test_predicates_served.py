@@ -50,7 +50,8 @@ async def test_a_subset_of_such_a_shape(library: Library, table: str) -> None:
 @pytest.mark.parametrize(
     ("where", "params", "said"),
     [
-        (WHERE, ("Ann",), ["tier    postgres", "asked about rows with  j -> artist is or has Ann", "clause  (((j ->> 'artist'::text) = 'Ann'::text)"]),
+        (WHERE, ("Ann",), ["tier    postgres", "asked about rows with  j -> artist is or has Ann"]),
+        (WHERE, ("Ann",), ["clause  (((j ->> 'artist'::text) = 'Ann'::text)"]),
         ("lower(title) = 'a'", (), ["tier    postgres", "index   none"]),
         ("n = 1 AND lower(title) = 'a'", (), ["tier    postgres", "asked about rows with  n = 1"]),
         ("n BETWEEN 1 AND 5", (), ["tier    python", "index  n >= 1 AND n <= 5"]),

@@ -74,6 +74,63 @@ def test_what_is_left_to_postgres(sql: str) -> None:
     assert index(sql, COLUMNS) is None
 
 
+X = column("x", "int4")
+MOOD = X.model_copy(update={"type_name": "mood", "type_sql": "public.mood", "enumerated": True})
+BYTES = column("c", "text").model_copy(update={"bytewise": True, "type_sql": 'text COLLATE pg_catalog."C"'})
+MORE = [
+    *(*COLUMNS, X, BYTES, column("ts", "text[]"), column("j", "jsonb"), column("nm", "name")),
+    *(MOOD.model_copy(update={"name": "m"}), column("fake", "date").model_copy(update={"type_sql": "public.date"})),
+]
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown", "exact"),
+    [
+        ("(a < 1)", ["a < 1"], True),
+        ("(1 < a)", ["a > 1"], True),
+        ("((a >= 1) AND (a <= 5))", ["a >= 1 AND a <= 5"], True),
+        ("(n > (5)::numeric)", ["n > 5"], True),
+        ("(f >= (2.5)::double precision)", ["f >= 2.5"], True),
+        ("(c < 'b'::text)", ["c < b"], True),
+        ("(\"T x\" ~~ 'a%'::text)", ["T x begins with a"], True),
+        ("(\"T x\" ~~ 'a\\%b_%'::text)", ["T x begins with a%b"], False),
+        ("(\"T x\" ~~ 'abc'::text)", ["T x = abc"], True),
+        ("(code ~~ 'ab'::text)", ["code begins with ab"], False),
+        ("(nm ~~ 'a%'::text)", ["nm begins with a"], True),
+        ("starts_with((v)::text, 'x'::text)", ["v begins with x"], True),
+        ("(\"T x\" ^@ 'x'::text)", ["T x begins with x"], True),
+        ("(ts @> ARRAY['x'::text, 'y'::text])", ["ts has x AND ts has y"], True),
+        ("('{x}'::text[] <@ ts)", ["ts has x"], True),
+        ("(ts && '{x,y}'::text[])", ["ts has x", "ts has y"], True),
+        ("('x'::text = ANY (ts))", ["ts has x"], True),
+        ("(ts @> '{x,NULL}'::text[])", [], True),
+        ("(j @> '{\"a\": {\"b\": 1}}'::jsonb)", ["j -> a -> b is or has 1"], False),
+        ("((j ->> 'a'::text) = 'x'::text)", ["j -> a is or has x"], False),
+        ("(((j -> 'a'::text) ->> 'b'::text) = ANY (ARRAY['x'::text]))", ["j -> a -> b is or has x"], False),
+        ("(m = 'ok'::public.mood)", ["m = ok"], False),
+    ],
+)  # fmt: skip
+def test_more_than_equalities(sql: str, shown: list[str], exact: bool) -> None:
+    found = index(sql, MORE)
+    assert found is not None
+    assert (list(found.shown()), found.exact) == (shown, exact)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *("(\"T x\" < 'a'::text)", "(\"T x\" ~~ '%a'::text)", "(\"T x\" ~~ 'ab\\'::text)", "(\"T x\" !~~ 'a%'::text)"),
+        *("(loose ~~ 'a%'::text)", "(\"T x\" ~~ like_escape('a%'::text, 'b'::text))", "(\"T x\" ~~* 'a%'::text)"),
+        *("(fake > '2026-01-01'::date)", "(m > 'ok'::public.mood)", "(m = 'ok'::other.mood)", "(ts <@ '{x}'::text[])"),
+        *("(ts @> '{}'::text[])", "(j @> '{}'::jsonb)", "((j ->> 'a'::text) = '{}'::text)", "(j <@ '[1]'::jsonb)"),
+        *("(f > (1e400)::double precision)", "(a > ANY (ARRAY[1]))", "(a OPERATOR(x.<) 1)"),
+        *("(x.starts_with(v, 'a'::text))", "(j @> '[{\"a\": 1}]'::jsonb)", "(a < n)"),
+    ],
+)  # fmt: skip
+def test_more_that_is_left_to_postgres(sql: str) -> None:
+    assert index(sql, MORE) is None
+
+
 def test_too_many_combinations_are_not_made() -> None:
     many = ", ".join(map(str, range(500)))
     found = index(f"((a = ANY (ARRAY[{many}])) AND (n = ANY (ARRAY[0.5, 1.5, 2.5])))", COLUMNS)
