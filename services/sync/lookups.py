@@ -6,6 +6,7 @@ the structure that the lookup makes.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from services.sync.conditions import Element, Leaf, Prefix, Range
@@ -66,6 +67,12 @@ class Lookup:
                 return True
 
 
+@lru_cache(maxsize=4096)
+def _lookup(*parts: Any) -> Lookup:
+    """One object for all that are alike."""
+    return Lookup(*parts)
+
+
 Wanted = tuple[Lookup, Any]
 """A lookup, and a place of it."""
 
@@ -73,16 +80,16 @@ Wanted = tuple[Lookup, Any]
 def wanted(condition: Range | Prefix | Element | Leaf) -> Wanted:
     match condition:
         case Range(column, kind, bytewise, low, high):
-            lookup = Lookup(column, "range", kind, bytewise)
+            lookup = _lookup(column, "range", kind, bytewise)
             start = low_end(lookup.order(low[0]), low[1]) if low else BELOW
             end = high_end(lookup.order(high[0]), high[1]) if high else ABOVE
             return lookup, (start, end)
         case Prefix(column, text):
-            return Lookup(column, "prefix"), text
+            return _lookup(column, "prefix"), text
         case Element(column, kind, text):
-            return Lookup(column, "element", kind), text
+            return _lookup(column, "element", kind), text
         case Leaf(column, path, text):
-            return Lookup(column, "leaf"), (path, text)
+            return _lookup(column, "leaf"), (path, text)
 
 
 def together(one: Interval, other: Interval) -> Interval | None:

@@ -127,6 +127,8 @@ def _equal(column: ClauseColumn, values: Sequence[Constant]) -> Index | None:
     if kind not in CANONICAL or not column.deterministic or not _agree(column, kind, values) or len(values) > MOST:
         return None
     texts = dict.fromkeys(value.text for value in values if value.text is not None)
+    for text in texts:
+        CANONICAL[kind](text)
     return Index(tuple((Equal(column.name, kind, text),) for text in texts), exact=not column.enumerated)
 
 
@@ -136,6 +138,7 @@ def _range(column: ClauseColumn, sign: str, value: Constant) -> Index | None:
         return None
     if value.text is None:
         return _NEVER
+    (BYTEWISE if column.bytewise else ORDER)[kind](value.text)  # what it cannot read, Postgres decides about
     end = (value.text, sign.endswith("="))
     low, high = (end, None) if sign.startswith(">") else (None, end)
     return Index(((Range(column.name, kind, column.bytewise, low, high),),), exact=True)

@@ -20,7 +20,7 @@ def index(sql: str, columns: Sequence[ClauseColumn]) -> Index | None:
     """None when the clause has nothing that the index could find it by."""
     try:
         return _clause(grammar.items_of(sql), {column.name: column for column in columns})
-    except (ValueError, IndexError, RecursionError):
+    except (ValueError, LookupError, ArithmeticError, RecursionError):
         return None
 
 

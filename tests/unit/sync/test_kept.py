@@ -8,12 +8,11 @@ from services.sync.kept import Kept
 NAMED = ClauseColumn(
     name="a", type_oid=23, modifier=-1, type_sql="integer", type_name="int4", made_of_text=False, deterministic=True
 )
-
 FUNCTION = ClauseObject(kind="function", oid=9, version="1")
 
 
 def record(
-    number: int, predicate: Predicate | None, conditions: tuple[tuple[str, str, str], ...] | None
+    number: int, predicate: Predicate | None, conditions: tuple[tuple[str, str, str], ...] | None = None
 ) -> ShapeRecord:
     where = "a = $1" if predicate is not None else None
     return ShapeRecord(
@@ -43,11 +42,7 @@ def equal(number: int) -> ShapeRecord:
         equal(1),
         record(1, Predicate(sql="(a > 5)", columns=(NAMED,), tier="python", index=("a > 5",))),
         record(1, Predicate(sql="true", columns=(), tier="constant", constant=True)),
-        record(
-            1,
-            Predicate(sql="f(a)", columns=(NAMED,), objects=(ClauseObject(kind="function", oid=9, version="1"),)),
-            None,
-        ),
+        record(1, Predicate(sql="f(a)", columns=(NAMED,), objects=(FUNCTION,))),
     ],
 )
 def test_a_record_comes_back_as_it_was(one: ShapeRecord) -> None:
