@@ -139,9 +139,12 @@ def test_too_many_combinations_are_not_made() -> None:
 
 
 Tree = tuple[Any, ...]
+SIGNS = {
+    **{"=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+}
 LEAVES = st.one_of(
     st.tuples(st.just("="), st.sampled_from("xyz"), st.integers(0, 3)),
-    st.tuples(st.just("<"), st.sampled_from("xyz"), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["<", "<=", ">", ">=", "<>"]), st.sampled_from("xyz"), st.integers(0, 3)),
     st.tuples(st.just("in"), st.sampled_from("xyz"), st.lists(st.one_of(st.none(), st.integers(0, 3)), max_size=3)),
 )
 TREES = st.recursive(
@@ -155,7 +158,7 @@ ROWS = st.fixed_dictionaries({name: st.one_of(st.none(), st.integers(0, 3)) for 
 def sql(tree: Tree) -> str:
     """As Postgres writes it."""
     match tree:
-        case ("=" | "<" as sign, name, value):
+        case (sign, name, value) if sign in SIGNS:
             return f"({name} {sign} {value})"
         case ("in", name, values):
             return f"({name} = ANY ('{{{','.join('NULL' if v is None else str(v) for v in values)}}}'::integer[]))"
@@ -167,9 +170,9 @@ def sql(tree: Tree) -> str:
 def holds(tree: Tree, row: dict[str, int | None]) -> bool:
     """Whether it is true; there is no NOT, so NULL is as good as false."""
     match tree:
-        case ("=" | "<" as sign, name, value):
+        case (sign, name, value) if sign in SIGNS:
             mine = row[name]
-            return mine is not None and {"=": operator.eq, "<": operator.lt}[sign](mine, value)
+            return mine is not None and SIGNS[sign](mine, value)
         case ("in", name, values):
             return row[name] is not None and row[name] in values
         case ("AND", parts):
@@ -205,7 +208,8 @@ def test_no_shape_of_a_row_is_missed(trees: list[Tree], rows: list[dict[str, int
             assert shape in found or not holds(shape.tree, row)
             if shape.exact and shape.where is not None:
                 assert shape.where.matches(texts) == holds(shape.tree, row)
-                assert (shape in found) == holds(shape.tree, row)
+                if all(len(one.rest) <= 1 for one in shape.where.others):
+                    assert (shape in found) == holds(shape.tree, row)
 
 
 @pytest.mark.parametrize(
