@@ -60,6 +60,17 @@ _TYPE_OUTPUT = (
     *("date_out", "timestamp_out", "timestamptz_out", "interval_out", "json_out", "jsonb_out"),
 )
 _TYPE_INPUT = ("array_in", "record_in", "enum_in", "range_in", "multirange_in", "domain_in", "interval_in")
+# Kinds of nodes that people know under other names.
+_NAMES = {
+    "AGGREF": "an aggregate",
+    "WINDOWFUNC": "a window function",
+    "JOINEXPR": "a join (put one subquery into another instead)",
+    "RANGETBLFUNCTION": "a function in FROM",
+    "SETOPERATIONSTMT": "UNION, INTERSECT or EXCEPT",
+    "COMMONTABLEEXPR": "WITH",
+    "ROWMARKCLAUSE": "FOR UPDATE",
+    "SQLVALUEFUNCTION": "what tells of the clock or the session (CURRENT_DATE, current_user)",
+}
 
 
 class Row(Protocol):
@@ -71,7 +82,8 @@ class Row(Protocol):
 def refused_use(uses: Uses, functions: Iterable[Row], types: Iterable[Row]) -> str | None:
     """What the expression uses and must not, as a sentence; None when all of it is fine."""
     if uses.strange:
-        return f"{', '.join(sorted(uses.strange)).lower()} is not supported in a where clause"
+        kinds = sorted(_NAMES.get(kind, kind.lower()) for kind in uses.strange)
+        return f"{', '.join(kinds)} is not supported in a where clause"
     if uses.system_columns:
         return "system columns are not supported in a where clause"
     writes = uses.converts_text

@@ -53,7 +53,8 @@ class Uses:
     """Numbers of the columns that it names; 0 is the whole row."""
 
 
-def uses(tree: str) -> Uses:
+def uses(tree: str, frame: frozenset[str] = frozenset()) -> Uses:
+    """`frame`: kinds of nodes that are fine beside those of an expression."""
     kinds: set[str] = set()
     numbers: dict[str, set[int]] = {}
     operators: set[int] = set()
@@ -72,7 +73,7 @@ def uses(tree: str) -> Uses:
         types=frozenset(set[int]().union(*(numbers.get(field, ()) for field in _TYPES)) - {0}),
         collations=frozenset(numbers.get("collation", set()) - {0}),
         columns=frozenset(numbers.get("varattno", ())),
-        strange=frozenset(kinds - _KNOWN),
+        strange=frozenset(kinds - _KNOWN - frame),
         made=frozenset(numbers.get("resulttype", set()) - {0}),
         converts_text="COERCEVIAIO" in kinds,
         system_columns=any(number < 0 for number in numbers.get("varattno", ())),

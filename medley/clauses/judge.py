@@ -21,6 +21,7 @@ import asyncpg
 from medley.clauses import objects
 from medley.clauses.allowed import refused_use
 from medley.clauses.analysed import Uses, uses
+from medley.clauses.clock import refuse_clock
 from medley.clauses.objects import Named
 from medley.clauses.refusal import Refusal, is_of_the_clause, sentence
 from medley.clauses.text import Clause
@@ -33,8 +34,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 # Fixes what the meaning of a text depends on; for the transaction that judges a clause, and for each that runs it.
 RULES = "SET LOCAL standard_conforming_strings = on; SET LOCAL transform_null_equals = off;"
-_PATIENCE = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '5s';"
-_PLAIN = "SET LOCAL search_path = pg_catalog"
+PATIENCE = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '5s';"
+PLAIN = "SET LOCAL search_path = pg_catalog"
 _CONSTRAINT = "the_clause"
 _KEPT = 10_000
 
@@ -98,9 +99,9 @@ class Judge:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await connection.execute(RULES + _PATIENCE)
+            await connection.execute(RULES + PATIENCE)
             used = await _uses(connection, scope, clause, params)
-            verdict, _ = await _checked(connection, clause.field, used)
+            verdict, _ = await checked(connection, clause.field, used)
         finally:
             await transaction.rollback()
         self._verdicts[scope, _digest(clause)] = verdict
@@ -114,14 +115,15 @@ async def understood(connection: Connection, scope: Scope, clause: Clause, param
     transaction = connection.transaction()
     await transaction.start()
     try:
-        await connection.execute(RULES + _PATIENCE)
+        await connection.execute(RULES + PATIENCE)
         used = await _uses(connection, scope, clause, params)
-        await connection.execute(_PLAIN)
+        await connection.execute(PLAIN)
         sql = await connection.fetchval(SQL["expression"], _CONSTRAINT)
-        _, before = await _checked(connection, clause.field, used)
+        _, before = await checked(connection, clause.field, used)
         versions = await objects.versions(connection, objects.watched(before))
+        refuse_clock(clause, params, sql, used.types)
         # What was read before the versions may have been replaced since: what is read after them is not older.
-        _, after = await _checked(connection, clause.field, used)
+        _, after = await checked(connection, clause.field, used)
     finally:
         await transaction.rollback()
     if before != after:
@@ -153,7 +155,7 @@ async def _uses(connection: Connection, scope: Scope, clause: Clause, params: Se
     return await asyncio.to_thread(uses, tree)
 
 
-async def _checked(connection: Connection, field: str, used: Uses) -> tuple[Verdict, frozenset[Named]]:
+async def checked(connection: Connection, field: str, used: Uses) -> tuple[Verdict, frozenset[Named]]:
     """The verdict, and the catalogue's rows that it was read from. Raises Refusal."""
     functions = await connection.fetch(SQL["functions"], list(used.functions), list(used.operators))
     types = await connection.fetch(SQL["types"], list(used.types), list(used.made))

@@ -13,7 +13,7 @@ from medley.sql.lexer import Token, lex
 from medley.sql.quoting import quote_literal, storable
 
 _MOST_BYTES = 65_536
-_CLOSES = {")": "(", "]": "["}
+BRACKETS = {")": "(", "]": "["}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read(field: str, text: str) -> Clause:
             raise Refusal(field, f'At location {token.offset}: unexpected "{token.text[0]}"')
         if token.text in ("(", "["):
             opened.append(token)
-        elif token.text in _CLOSES and (not opened or opened.pop().text != _CLOSES[token.text]):
+        elif token.text in BRACKETS and (not opened or opened.pop().text != BRACKETS[token.text]):
             raise Refusal(field, f'At location {token.offset}: unexpected "{token.text}"')
     if opened:
         raise Refusal(field, f'At location {opened[-1].offset}: "{opened[-1].text}" is not closed')

@@ -77,6 +77,23 @@ class ClauseObject(BaseModel):
     version: str
 
 
+class ClauseTable(BaseModel):
+    """A table that a clause's subqueries read, as it was when the clause was read.
+
+    `columns`: those that are read and the primary key's, `key`: its names in order, none where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    oid: int
+    schema_name: str
+    name: str
+    partitioned: bool
+    publication_entry: int
+    columns: tuple[ClauseColumn, ...]
+    key: tuple[str, ...]
+
+
 Tier = Literal["whole", "index", "python", "postgres", "constant"]
 """Who finds a shape's changes: nobody is asked (`whole`), a hash look-up of equal values (`index`), that of one of
 several (`python`), Postgres, or it is the same for every row (`constant`)."""
@@ -97,6 +114,10 @@ class Predicate(BaseModel):
     constant: bool | None = None
     tier: Tier = "postgres"
     index: tuple[str, ...] = ()
+    tables: tuple[ClauseTable, ...] = ()
+    """What its subqueries read; then `columns` has all that the shape shows, too."""
+    partitioned: bool = False
+    """Whether the shape's own table is; told where subqueries are."""
 
 
 class ShapeRecord(BaseModel):

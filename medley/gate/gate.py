@@ -25,6 +25,7 @@ from medley.runtime import bus, postgres
 from medley.runtime.errors import Incompatible, MedleyError, Unavailable
 from medley.runtime.process import Stopped, unless_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
+from medley.runtime.together import ended
 
 log = structlog.get_logger()
 
@@ -122,7 +123,8 @@ class Gate:
             # A schema of thousands of tables takes a second to read: no more than a part of the time goes into that.
             pause = max(self._schema.recheck_seconds, 10 * took) if self.answer.is_open else max(_POLL_SECONDS, took)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._told.wait()
 
     def _take(self, answer: Answer) -> None:
         """A database that does not answer says nothing about its schema: the last answer stands."""
@@ -187,8 +189,7 @@ async def keeping(
         yield gate, keeper
     finally:
         if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            await ended([keeper])
         gate.close()
         await bus.close(client)
 

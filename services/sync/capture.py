@@ -23,6 +23,7 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
+from medley.runtime.together import together
 from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.pgoutput import Begin, Commit, Decoder, Relation
 from services.sync.progress import Mark
@@ -98,10 +99,7 @@ class Capture:
 
     async def run(self) -> None:
         await self._recover()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._acks(), name="acks")
-            group.create_task(self._status(), name="status")
-            group.create_task(self._stream(), name="stream")
+        await together(acks=self._acks(), status=self._status(), stream=self._stream())
 
     async def _recover(self) -> None:
         """Learn the stream's last message: what is at or before it is not published again."""

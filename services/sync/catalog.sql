@@ -122,13 +122,27 @@ WHERE d.datname = pg_catalog.current_database()
 -- name: wal_level
 SELECT pg_catalog.current_setting('wal_level')
 
--- name: snapshot
--- What a reader of this transaction sees.
-SELECT pg_catalog.pg_current_snapshot()::text
-
 -- name: lock
 -- One sync at a time makes the publication and the slot.
 SELECT pg_catalog.pg_advisory_lock(4914873226811547210)
 
 -- name: unlock
 SELECT pg_catalog.pg_advisory_unlock(4914873226811547210)
+
+-- name: moment
+-- What a reader of this transaction sees, and up to where the log has been written and flushed after that.
+SELECT pg_catalog.pg_current_snapshot()::text AS snapshot,
+       (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS written,
+       (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed
+
+-- name: nudge
+-- A commit that flushes what was written before it.
+SELECT pg_catalog.pg_logical_emit_message(true, 'medley', '')
+
+-- name: columns_now
+-- $1 relation OIDs: name, type and modifier of each column.
+SELECT a.attrelid::bigint AS oid,
+       array_agg(ARRAY[a.attname::text, a.atttypid::bigint::text, a.atttypmod::text] ORDER BY a.attnum) AS columns
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = ANY ($1::bigint[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+GROUP BY a.attrelid

@@ -31,11 +31,17 @@ class Rotate(Exception):
 class Transaction(NamedTuple):
     lsn: int
     xid: int
+    others: tuple[int, ...] = ()
+    """The ids of transactions before it that are shown with it, as one."""
 
 
 def marked_last(entry: Entry) -> Entry:
     """The entry with `last: true` in its headers, which are the last thing in its body."""
     return Entry(entry.offset, entry.body[:-2] + b',"last":true}}')
+
+
+def _listed(transaction: Transaction) -> bytes:
+    return b",".join(b"%d" % xid for xid in (*transaction.others, transaction.xid))
 
 
 class Clause(Protocol):
@@ -106,6 +112,11 @@ class Encoder:
             case other:
                 raise Rotate(f"an unknown operation {other!r}")
 
+    def moved(self, row: Row, transaction: Transaction, position: int, *, inside: bool) -> Entry:
+        """The row came into the shape, or left it, by a change of another row."""
+        change = {"position": position}
+        return self._insert(row, change, transaction) if inside else self._delete(row, change, transaction)
+
     def _update(self, old: Row | None, new: Row, change: ChangeJson, transaction: Transaction) -> list[Entry]:
         if old is None:
             raise Rotate("an update came without its old row: the table lost REPLICA IDENTITY FULL")
@@ -160,14 +171,14 @@ class Encoder:
         Written out of pieces, since the headers of a transaction's entries differ in one number only.
         """
         position = 2 * change["position"] + later
-        body = b'{"key":%b,"value":%b%b%b%d","op_position":%d,"txids":[%d]%b}}' % (
+        body = b'{"key":%b,"value":%b%b%b%d","op_position":%d,"txids":[%b]%b}}' % (
             orjson.dumps(key),
             orjson.dumps(value),
             b',"old_value":' + orjson.dumps(old_value) if old_value is not None else b"",
             self._heads[operation],
             transaction.lsn,
             position,
-            transaction.xid,
+            b"%d" % transaction.xid if not transaction.others else _listed(transaction),
             b"," + orjson.dumps(marks)[1:-1] if marks else b"",
         )
         return Entry(Offset(transaction.lsn, position), body)

@@ -4,6 +4,7 @@ Invariants
   * a shape's log holds each of its entries once, in the order of commits: what is at or before the log's last
     offset is a repeat, and appends name the sequence that they expect;
   * nothing is decided on a row that its clause was not evaluated for;
+  * a shape whose clause has subqueries is given whole transactions, when they have ended (`related`);
   * the position moves only when everything up to it has been appended and acked (`progress.py` says how far).
 
 The order: changes → verdicts → entries → append → ack → rotate what must → position. A crash repeats from the position.
@@ -11,27 +12,33 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
+import asyncpg
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import ShapeRecord
 from services.sync.announcements import Announcements
+from services.sync.arrivals import Arrivals
 from services.sync.entries import Rotate, Transaction
-from services.sync.live import Incoming, LiveShape, parse
+from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Evaluation
-from services.sync.predicates.tier import PostgresTier
+from services.sync.predicates.tier import Ended, PostgresTier
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.progress import Mark, Progress, Reached
 from services.sync.refusals import Refusals
 from services.sync.registry import Position, Registry
+from services.sync.related.follower import Follower
+from services.sync.related.reading import Reading
+from services.sync.related.tier import Outcome, RelatedTier
 from services.sync.router import Router
 from services.sync.table import Refused
 from services.sync.turns import Turns
@@ -39,8 +46,6 @@ from services.sync.turns import Turns
 log = structlog.get_logger()
 
 _RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
-_ROUND_MESSAGES = 256  # taken in before they are appended and the position moves: a backlog is worked off visibly
-_ROUND_BYTES = 8 * 1024 * 1024
 _FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
 
 
@@ -53,8 +58,10 @@ class Fanout:
         registry: Registry,
         announcements: Announcements,
         changes_id: str,
-        evaluation: Evaluation | None = None,
+        pool: asyncpg.Pool | None = None,
+        seconds: float = 5.0,
     ) -> None:
+        """`pool` and the budget of a question: for shapes that Postgres is asked about."""
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
         self.announcements = announcements
@@ -62,7 +69,8 @@ class Fanout:
         self.shapes: dict[str, LiveShape] = {}
         self.refusals = Refusals()
         self._router: Router[LiveShape] = Router()
-        self._postgres = PostgresTier(evaluation)
+        self.evaluation = Evaluation(pool, seconds) if pool is not None else None
+        self._postgres = PostgresTier(self.evaluation)
         self._progress = Progress(Reached(0, 0))
         self.lsn = 0
         """No entry that is still to come has an LSN at or below it."""
@@ -70,8 +78,9 @@ class Fanout:
         self._inside: Transaction | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
         self._holds: dict[int, list[list[Incoming]]] = {}
-        self._arrived: deque[Msg] = deque()
-        self._wake = asyncio.Event()
+        self.arrivals = Arrivals()
+        self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
+        self.related = RelatedTier(self.reading, self.arrivals)
         self._touched: dict[str, LiveShape] = {}
         self._dirty: dict[str, LiveShape] = {}
         self._leaving: list[LiveShape] = []
@@ -92,19 +101,29 @@ class Fanout:
         for record in records:
             shape = LiveShape(self.js, record)
             await shape.recover()
-            self.add(shape)
+            if shape.torn and shape.reads:
+                # Its transactions may be put together in another way now.
+                log.warning("shape cannot go on: its log ends inside a transaction", handle=record.handle)
+                await self.registry.forget(record.handle)
+            else:
+                self.add(shape)
+        self.arrivals.begin(self._sequence)
 
-    def add(self, shape: LiveShape) -> None:
+    def add(self, shape: LiveShape, follower: Follower | None = None, held: Sequence[Incoming] = ()) -> None:
+        """`follower`: of a shape with subqueries, that has what was held for it."""
         self.shapes[shape.record.handle] = shape
         self._router.add(shape.relation, shape)
-        if isinstance(shape.where, Evaluated):
+        if shape.reads:
+            self.related.add(follower or Follower(shape, self.related.families), held)
+        elif isinstance(shape.where, Evaluated):
             self._postgres.add(shape)
 
     def remove(self, shape: LiveShape) -> None:
         """Stop feeding the shape; its record and log are still there."""
         if self.shapes.pop(shape.record.handle, None) is not None:
             self._router.remove(shape.relation, shape)
-            if isinstance(shape.where, Evaluated):
+            self.related.remove(shape.record.handle)
+            if isinstance(shape.where, Evaluated) and not shape.reads:
                 self._postgres.remove(shape)
 
     async def drop(self, shape: LiveShape, reason: str) -> None:
@@ -114,21 +133,29 @@ class Fanout:
         await self.registry.forget(shape.record.handle)
 
     @contextmanager
-    def holding(self, relation: int) -> Iterator[list[Incoming]]:
-        """Keep the table's messages while a shape is opened, so that it can be given those that it must not miss."""
+    def holding(self, relations: Collection[int]) -> Iterator[list[Incoming]]:
+        """Keep the tables' messages while a shape is opened, so that it can be given those that it must not miss."""
         held: list[Incoming] = []
-        self._holds.setdefault(relation, []).append(held)
+        for relation in relations:
+            self._holds.setdefault(relation, []).append(held)
         try:
             yield held
         finally:
-            # By identity: what two openings hold may well be equal.
-            others = [other for other in self._holds.pop(relation) if other is not held]
-            if others:
-                self._holds[relation] = others
+            for relation in relations:
+                # By identity: what two openings hold may well be equal.
+                others = [other for other in self._holds.pop(relation) if other is not held]
+                if others:
+                    self._holds[relation] = others
 
     def recent(self) -> tuple[int, ...]:
         """The transactions fanned out lately, oldest first."""
         return tuple(self._recent)
+
+    async def close(self) -> None:
+        """Give its sessions back."""
+        for one in (self.evaluation, self.reading):
+            if one is not None:
+                await one.close()
 
     async def evaluate_held(self, shape: LiveShape, held: list[Incoming]) -> None:
         """Ask about what is held for a new shape, and what arrives meanwhile; nothing is lacking when it returns.
@@ -143,6 +170,45 @@ class Fanout:
             own = [message for message in messages if not shape.snapshot.sees(message.transaction.xid)]
             for _, reason, refused, _ in await self._postgres.ask_for(verdicts, own, shape):
                 raise Refused("where", reason) if refused else Rotate(reason)
+
+    async def follow(self, shape: LiveShape, held: list[Incoming], moment: asyncpg.Record) -> bool:
+        """Add a shape with subqueries, once it has what is held for it. False when the snapshot is not the state after
+        some transaction: it sees a later one and not an earlier one.
+
+        Raises Refused, Rotate. `moment`: that of the snapshot.
+        """
+        assert self.reading is not None
+        await self.reading.wait(moment)
+        await self._processed()
+        unseen = [not shape.snapshot.sees(message.transaction.xid) for message in held]
+        if any(earlier and not later for earlier, later in pairwise(unseen)):
+            return False
+        follower = Follower(shape, self.related.families)
+        while True:
+            ended = [one for one in held if one.sequence > follower.fed and one.transaction != self._inside]
+            if not ended:
+                break
+            outcome = await self.related.feed(ended, [follower], partial(self._after, held, ended[-1].sequence))
+            for _, reason, refused, _ in outcome.ended:
+                raise Refused("where", reason) if refused else Rotate(reason)
+            for _, entries in outcome.fed:
+                shape.pending.add(entries)
+                shape.pending.transaction_ends()
+            follower.fed = ended[-1].sequence
+        self.add(shape, follower, held)
+        self._dirty[shape.record.handle] = shape
+        self.arrivals.wake.set()
+        return True
+
+    async def _processed(self) -> None:
+        """Wait until all that has arrived by now is processed."""
+        newest = self.arrivals.newest
+        while self._sequence < newest:
+            await self.flushed()
+
+    def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
+        later = (one for one in held if one.sequence > sequence and one.oid in relations)
+        return [*later, *self.arrivals.ahead(relations)]
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
         """Give a new shape what was held for it. Raises Rotate.
@@ -163,7 +229,7 @@ class Fanout:
         else:
             shape.pending.transaction_ends()
         self._dirty[shape.record.handle] = shape
-        self._wake.set()
+        self.arrivals.wake.set()
 
     async def run(self) -> None:
         """Follow CHANGES from the position on; ends only by raising."""
@@ -171,62 +237,66 @@ class Fanout:
             subjects.CHANGES_ANY,
             stream=streams.CHANGES.name,
             ordered_consumer=True,
-            cb=self._receive,
+            cb=self.arrivals.receive,
             config=ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self._sequence + 1),
         )
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._round([parse(message) for message in self._take()])
+            await self.arrivals.wake.wait()
+            self.arrivals.wake.clear()
+            self.arrivals.take()
+            await self._round()
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
             reached = self._progress.at(self._sequence)
             await self._flush()
-            self.lsn = reached.lsn
-            self.announcements.moved(Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn))
-            if self._arrived:
-                self._wake.set()
+            if not self.related.behind:
+                self.lsn = reached.lsn
+                position = Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn)
+                self.announcements.moved(position)
+            if self.arrivals:
+                self.arrivals.wake.set()
                 await asyncio.sleep(0)
 
-    def _take(self) -> list[Msg]:
-        """The messages of one round: so many, or so many bytes."""
-        taken: list[Msg] = []
-        size = 0
-        while self._arrived and len(taken) < _ROUND_MESSAGES and size < _ROUND_BYTES:
-            taken.append(self._arrived.popleft())
-            size += len(taken[-1].data)
-        return taken
-
-    async def _round(self, messages: list[Incoming]) -> None:
+    async def _round(self) -> None:
         """Every message is processed in one step, once Postgres was asked for all whose clauses it decides."""
         self._postgres.begin()
         turns = Turns()
-        for place, incoming in enumerate(messages):
-            while self._postgres.lacks(incoming.oid):
-                for shape, reason, refused, slow in await self._postgres.evaluate(messages[place:]):
-                    if refused:
-                        self.refusals.add(shape.record.definition, {"where": [reason]}, slow=slow)
-                    self._leave(shape, reason)
-            self._process(incoming)
+        taken = self.arrivals.taken
+        while taken:
+            while self._postgres.lacks(taken[0].oid):
+                self._end(await self._postgres.evaluate(list(taken)))
+            self._process(taken.popleft())
             if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
                 await self._flush()
             await turns.taken()
         self._postgres.end()
+        self._feed(await self.related.evaluate(self._inside))
+
+    def _feed(self, outcome: Outcome) -> None:
+        for follower, entries in outcome.fed:
+            shape = follower.shape
+            shape.pending.add(entries)
+            shape.pending.transaction_ends()
+            self._dirty[shape.record.handle] = shape
+        self._end(outcome.ended)
+
+    def _end(self, ended: Iterable[Ended]) -> None:
+        for shape, reason, refused, slow in ended:
+            if refused:
+                self.refusals.add(shape.record.definition, {"where": [reason]}, slow=slow)
+            if shape.record.handle in self.shapes:
+                self._leave(shape, reason)
 
     def marked(self, mark: Mark) -> None:
         """Capture's word on how far CHANGES goes."""
         self._progress.marked(mark)
-        self._wake.set()
+        self.arrivals.marked(mark)
 
     async def flushed(self) -> None:
         """Wait until what shapes were given by now is appended and acked, but for a transaction that has not ended."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
-        self._wake.set()
+        self.arrivals.wake.set()
         await waiter
-
-    async def _receive(self, message: Msg) -> None:
-        self._arrived.append(message)
-        self._wake.set()
 
     def _process(self, incoming: Incoming) -> None:
         if incoming.sequence <= self._sequence:
@@ -239,6 +309,7 @@ class Fanout:
             self._recent.append(incoming.transaction.xid)
         for held in self._holds.get(incoming.oid, ()):
             held.append(incoming)
+        self.related.take(incoming)
         self._distribute(incoming)
         self._inside = None if incoming.last else incoming.transaction
         if incoming.last:

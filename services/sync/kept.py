@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from medley.contracts.shapes import (
     ClauseColumn,
     ClauseObject,
+    ClauseTable,
     Column,
     Predicate,
     ShapeDefinition,
@@ -37,6 +38,7 @@ class Common:
         predicate = record.predicate
         self.named: tuple[ClauseColumn, ...] = predicate.columns if predicate is not None else ()
         self.objects: tuple[ClauseObject, ...] = predicate.objects if predicate is not None else ()
+        self.tables: tuple[ClauseTable, ...] = predicate.tables if predicate is not None else ()
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -20,12 +20,12 @@ from medley.runtime.errors import Transient
 from medley.runtime.metrics import Metric
 from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
+from medley.runtime.together import together
 from services.sync import metrics, publication, reconcile, requests
 from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
 from services.sync.opening import Openings
-from services.sync.predicates.evaluation import Evaluation
 from services.sync.registry import Registry
 from services.sync.replication import Replication, SlotBusy
 from services.sync.settings import SyncSettings
@@ -53,14 +53,14 @@ class Leader:
         self._nats = nats
         self._settings = settings
         self.role = "starting"
-        self._term_of: tuple[Fanout, Evaluation] | None = None
+        self._fanout: Fanout | None = None
 
     def measure(self) -> list[Metric]:
         """What there is to say in numbers."""
-        if self._term_of is None:
+        fanout = self._fanout
+        if fanout is None or fanout.evaluation is None:
             return [metrics.of_role(self.role)]
-        fanout, evaluation = self._term_of
-        return [metrics.of_role(self.role), *metrics.of_term(fanout.shapes.values(), evaluation, fanout.lsn)]
+        return [metrics.of_role(self.role), *metrics.of_term(fanout.shapes.values(), fanout.evaluation, fanout.lsn)]
 
     async def lead(self, stop: asyncio.Event) -> None:
         """Term after term until `stop`; ends before only by an error that repeating cannot mend."""
@@ -107,37 +107,37 @@ class Leader:
             await bus.close(client)
 
     async def _serve(self, client: Client, registry: Registry, replication: Replication, lost: asyncio.Event) -> None:
-        evaluation = Evaluation(self._pool, self._settings.clause_seconds)
-        fanout = await _take_up(client, registry, evaluation)
+        fanout = await _take_up(client, registry, self._pool, self._settings.clause_seconds)
         openings = Openings(self._pool, fanout, self._settings)
         capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
         self.role = "active"
-        self._term_of = (fanout, evaluation)
+        self._fanout = fanout
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(capture.run(), name="capture")
-                group.create_task(fanout.run(), name="fan-out")
-                group.create_task(fanout.announcements.announce(), name="announce")
-                group.create_task(fanout.announcements.save(), name="save")
-                group.create_task(reconcile.watch(self._pool, fanout, self._settings), name="reconcile")
-                group.create_task(_heartbeat(client, fanout), name="heartbeat")
-                group.create_task(_fail_when(lost), name="bus")
-                await broker.start()
+            await together(
+                capture=capture.run(),
+                fan_out=fanout.run(),
+                announce=fanout.announcements.announce(),
+                save=fanout.announcements.save(),
+                reconcile=reconcile.watch(self._pool, fanout, self._settings),
+                heartbeat=_heartbeat(client, fanout),
+                bus=_fail_when(lost),
+                requests=broker.start(),
+            )
         finally:
-            self._term_of = None
+            self._fanout = None
             openings.close()
-            await evaluation.close()
+            await fanout.close()
             with suppress(Exception):  # it fails while the bus is away, and there is nothing to do
                 await asyncio.wait_for(broker.stop(), _STOP)
 
 
-async def _take_up(client: Client, registry: Registry, evaluation: Evaluation) -> Fanout:
+async def _take_up(client: Client, registry: Registry, pool: asyncpg.Pool, seconds: float) -> Fanout:
     """Fan-out with the shapes that can go on: whole snapshots, fed from the stream that is there now."""
     changes_id = await bus.stream_identity(registry.js, streams.CHANGES.name)
     announcements = await Announcements.open(client.jetstream(), registry)
-    fanout = Fanout(client, registry, announcements, changes_id, evaluation)
+    fanout = Fanout(client, registry, announcements, changes_id, pool, seconds)
     fit = []
     for record in await registry.records():
         if record.state == "ready" and record.changes_id == changes_id and await registry.has_snapshot(record.handle):

@@ -1,6 +1,6 @@
 """One open shape as fan-out holds it, and one message of CHANGES as it reads it. Pure but for the log's appends."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,8 +8,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ClauseObject, ShapeRecord, Tier
-from services.sync.entries import Rotate, Transaction
+from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord, Tier
+from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.kept import Kept
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
@@ -62,20 +62,24 @@ def _where(record: Kept, found: Index | None) -> "Where | AnyOf | Evaluated[Live
 class LiveShape:
     """A shape that changes are appended to."""
 
-    __slots__ = ("_kept", "_unit", "candidates", "encoder", "log", "pending", "where")
+    __slots__ = ("_kept", "_unit", "candidates", "encoder", "log", "pending", "torn", "where")
 
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
         self._kept = Kept(record)
         predicate = record.predicate
-        found = index(predicate.sql, predicate.columns) if predicate is not None and not record.conditions else None
+        found = None
+        if predicate is not None and not record.conditions and not predicate.tables:
+            found = index(predicate.sql, predicate.columns)
         self.where = _where(self._kept, found)
         self.candidates = compile_alternatives(found.alternatives) if found is not None and not found.exact else None
         """What must hold for a row that is in the shape; None when nothing is known of that."""
         self.encoder = self._kept.encoder(self.where)
         self._unit: Unit | None = None
-        if isinstance(self.where, Evaluated) and record.predicate is not None:
+        if isinstance(self.where, Evaluated) and record.predicate is not None and not record.predicate.tables:
             self._unit = Unit(*template(record.predicate.sql), record.predicate.columns)
         self.pending = Pending()
+        self.torn = False
+        """Its log ends inside a transaction: the end of that is still to come."""
         self.log = ShapeLog(js, record.handle)
 
     @property
@@ -110,6 +114,11 @@ class LiveShape:
         return self._unit
 
     @property
+    def reads(self) -> tuple[ClauseTable, ...]:
+        """The tables that its subqueries read."""
+        return self._kept.common.tables
+
+    @property
     def stands_on(self) -> tuple[ClauseObject, ...]:
         """What the clause must find unaltered in the catalogue."""
         return self._kept.common.objects
@@ -127,6 +136,7 @@ class LiveShape:
     async def recover(self) -> None:
         """Go on where the log ends; what it holds already is recognised by its offset."""
         self.pending = Pending(await self.log.recover())
+        self.torn = not self.log.whole
 
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:
         """Whether the table still is what the shape was made for: same table, and the columns that it shows or that its
@@ -151,6 +161,10 @@ class LiveShape:
     def take_in(self, change: dict[str, Any], transaction: Transaction) -> bool:
         """Queue what the change means for the shape. Returns whether it meant anything. Raises Rotate."""
         entries = self.encoder.entries(change, transaction)
+        self.check(entries)
+        return self.pending.add(entries)
+
+    def check(self, entries: Iterable[Entry]) -> None:
+        """Whether they fit into the log. Raises Rotate."""
         if any(len(entry.body) > self.log.largest for entry in entries):
             raise Rotate(f"a row of it is larger than a message ({self.log.largest} bytes)")
-        return self.pending.add(entries)

@@ -9,7 +9,7 @@ transactions that were fanned out before the hold began is thrown away, and anot
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -17,6 +17,8 @@ import asyncpg
 import structlog
 
 from medley.contracts.shapes import (
+    ClauseColumn,
+    ClauseTable,
     DropReply,
     DropRequest,
     OpenReply,
@@ -32,6 +34,7 @@ from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.analysis import Conditions, analyse
 from services.sync.predicates.watch import unaltered
+from services.sync.related.relations import source
 from services.sync.session import Session
 from services.sync.settings import SyncSettings
 from services.sync.table import Refused, Table, protocol_schema, select_columns
@@ -92,9 +95,7 @@ class Openings:
     async def _make_in_turn(self, request: OpenRequest) -> ShapeRecord:
         """A few of one table at a time: one that is locked does not take every connection."""
         definition = request.definition
-        if f"{definition.schema_name}.{definition.table}" in self._settings.withheld:
-            shown = f'"{definition.schema_name}"."{definition.table}"'
-            raise Refused("table", f"{shown} is never published to clients (SYNC_WITHHELD).")
+        self._check_allowed("table", definition.schema_name, definition.table)
         turns = self._turns.setdefault((definition.schema_name, definition.table), asyncio.Semaphore(_OF_ONE_TABLE))
         async with turns:
             return await self._make(request)
@@ -106,12 +107,15 @@ class Openings:
             select_columns(table, definition)
             clause = await analyse(connection, table, definition)
             await publication.publish(connection, table, self._settings)
+            reads = clause[1].tables if clause[1] is not None else ()
+            for one in reads:
+                await self._publish(connection, one)
         for _ in range(_SNAPSHOT_TRIES):
             session = await Session.open(self._pool)
             shape = None
             try:
                 recent = self._fanout.recent()
-                with self._fanout.holding(table.oid) as held:
+                with self._fanout.holding({table.oid, *(one.oid for one in reads)}) as held:
                     shape = await self._look(session.connection, table, request, clause, recent, held)
                 if shape is not None:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
@@ -129,6 +133,19 @@ class Openings:
             await session.close()
         raise Transient("no settled snapshot: transactions stay invisible after their commit; try again")
 
+    async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
+        """A table that a subquery reads is followed like any other. Raises Refused."""
+        self._check_allowed("where", read.schema_name, read.name)
+        try:
+            table = await describe(connection, read.schema_name, read.name, self._settings.publication)
+            await publication.publish(connection, table, self._settings)
+        except Refused as refusal:
+            raise Refused("where", *(text for texts in refusal.errors.values() for text in texts)) from refusal
+
+    def _check_allowed(self, field: str, schema: str, name: str) -> None:
+        if f"{schema}.{name}" in self._settings.withheld:
+            raise Refused(field, f'"{schema}"."{name}" is never published to clients (SYNC_WITHHELD).')
+
     async def _describe(self, connection: asyncpg.pool.PoolConnectionProxy, definition: ShapeDefinition) -> Table:
         return await describe(connection, definition.schema_name, definition.table, self._settings.publication)
 
@@ -143,19 +160,26 @@ class Openings:
     ) -> LiveShape | None:
         """Take the snapshot and route the shape; None when the snapshot is older than what was fanned out."""
         definition = request.definition
+        conditions, predicate = clause
+        reads = predicate.tables if predicate is not None else ()
         try:
-            await connection.execute(f"LOCK TABLE {before.sql} IN ACCESS SHARE MODE")
+            locked = ", ".join((before.sql, *(source(one) for one in reads)))
+            await connection.execute(f"LOCK TABLE {locked} IN ACCESS SHARE MODE")
         except asyncpg.UndefinedTableError as error:
             raise Transient(f"the table went away: {error}") from error
-        seen = Snapshot.parse(await connection.fetchval(SQL["snapshot"]))
+        moment = await connection.fetchrow(SQL["moment"])
+        assert moment is not None
+        seen = Snapshot.parse(moment["snapshot"])
         if not all(seen.sees(xid) for xid in recent):
             return None
         table = await self._describe(connection, definition)
         if table.oid != before.oid or table.publication_entry is None or not table.full_identity:
             raise Transient("the table was replaced, or taken out of the publication, meanwhile; try again")
-        conditions, predicate = clause
-        if predicate is not None and not _still_there(predicate, table):
+        if predicate is not None and not _still_there(predicate.columns, table):
             raise Transient("the table was altered meanwhile; try again")
+        if predicate is not None and reads:
+            tables = tuple([await self._now(connection, one) for one in reads])
+            predicate = predicate.model_copy(update={"tables": tables, "partitioned": table.partitioned})
         columns = select_columns(table, definition)
         record = ShapeRecord(
             handle=f"{definition.digest()}-{time.time_ns() // 1000}",
@@ -172,10 +196,21 @@ class Openings:
             predicate=predicate,
         )
         shape = LiveShape(self._fanout.js, record)
+        if reads:
+            return shape if await self._fanout.follow(shape, held, moment) else None
         await self._fanout.evaluate_held(shape, held)
         self._fanout.catch_up(shape, held)
         self._fanout.add(shape)
         return shape
+
+    async def _now(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> ClauseTable:
+        """A table that a subquery reads, as it is now. Raises Transient."""
+        table = await describe(connection, read.schema_name, read.name, self._settings.publication)
+        if table.oid != read.oid or table.publication_entry is None or not table.full_identity:
+            raise Transient(f"table {read.name} was replaced, or taken out of the publication, meanwhile; try again")
+        if table.primary_key != read.key or not _still_there(read.columns, table):
+            raise Transient(f"table {read.name} was altered meanwhile; try again")
+        return read.model_copy(update={"publication_entry": table.publication_entry, "partitioned": table.partitioned})
 
     def _start(self, export: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(export)
@@ -215,10 +250,10 @@ class Openings:
         return None
 
 
-def _still_there(predicate: Predicate, table: Table) -> bool:
+def _still_there(named: Sequence[ClauseColumn], table: Table) -> bool:
     """Whether the clause's columns are what they were when it was analysed."""
     columns = {facts.column.name: (facts.column.type_oid, facts.column.modifier) for facts in table.columns}
-    return all(columns.get(one.name) == (one.type_oid, one.modifier) for one in predicate.columns)
+    return all(columns.get(one.name) == (one.type_oid, one.modifier) for one in named)
 
 
 def _refusal(error: Exception, shape: LiveShape, session: Session) -> dict[str, list[str]] | None:

@@ -1,6 +1,8 @@
 """Look now and then whether the tables of open shapes are still what they were: not every DDL leaves a change."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 import structlog
@@ -10,6 +12,7 @@ from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
 from services.sync.predicates.watch import altered_among
+from services.sync.related.family import columns_of
 from services.sync.settings import SyncSettings
 
 log = structlog.get_logger()
@@ -22,7 +25,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         shapes = list(fanout.shapes.values())
         if not shapes:
             continue
-        oids = sorted({shape.relation for shape in shapes})
+        oids = sorted({oid for shape in shapes for oid in (shape.relation, *(one.oid for one in shape.reads))})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
             altered = await altered_among(pool, shapes)
@@ -31,7 +34,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
             continue
         tables = {row["oid"]: row for row in rows}
         for shape in shapes:
-            reason = fault(shape, tables.get(shape.relation))
+            reason = fault(shape, tables.get(shape.relation)) or _fault_of_read(shape, tables)
             if reason is None and shape.record.handle in altered:
                 reason = "what its clause stands on was altered"
             if reason and shape.record.handle in fanout.shapes:
@@ -48,11 +51,7 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
         return "its table was taken out of the publication"
     if not row["full_identity"]:
         return "its table lost REPLICA IDENTITY FULL"
-    columns = []
-    for text in row["columns"] or ():
-        name, type_oid, modifier = text.rsplit(" ", 2)
-        columns.append([name, int(type_oid), int(modifier)])
-    if not shape.fits(shape.relation, columns):
+    if not shape.fits(shape.relation, _columns(row)):
         return "its table has other columns now"
     if not {column.name for column in shape.record.columns if column.not_null} <= set(row["not_null"] or ()):
         return "a column may be NULL now that could not be"
@@ -60,3 +59,25 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
     if [name for _, name in keyed] != list(row["primary_key"] or ()):
         return "its table has another primary key now"
     return None
+
+
+def _fault_of_read(shape: LiveShape, tables: Mapping[int, asyncpg.Record]) -> str | None:
+    """The same of the tables that its subqueries read."""
+    for table in shape.reads:
+        row = tables.get(table.oid)
+        if row is None or (row["schema_name"], row["table_name"]) != (table.schema_name, table.name):
+            return f"table {table.name} was dropped or renamed"
+        if row["publication_entry"] != table.publication_entry or not row["full_identity"]:
+            return f"table {table.name} was taken out of the publication, or lost REPLICA IDENTITY FULL"
+        now = {(name, type_oid, modifier) for name, type_oid, modifier in _columns(row)}
+        if not columns_of(table) <= now or tuple(row["primary_key"] or ()) != table.key:
+            return f"table {table.name} has other columns now, or another primary key"
+    return None
+
+
+def _columns(row: asyncpg.Record) -> list[list[Any]]:
+    columns = []
+    for text in row["columns"] or ():
+        name, type_oid, modifier = text.rsplit(" ", 2)
+        columns.append([name, int(type_oid), int(modifier)])
+    return columns

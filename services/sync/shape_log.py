@@ -82,13 +82,15 @@ def largest_entry(js: JetStreamContext) -> int:
 class ShapeLog:
     """Appends to `shapes.<handle>.log`. One writer at a time: the expected sequence fences any other."""
 
-    __slots__ = ("_end", "_handle", "_js", "_sequence")
+    __slots__ = ("_end", "_handle", "_js", "_sequence", "whole")
 
     def __init__(self, js: JetStreamContext, handle: str) -> None:
         self._js = js
         self._handle = handle
         self._sequence = 0
         self._end = SNAPSHOT_END
+        self.whole = True
+        """Whether what was found in the end was the end of a transaction."""
 
     @property
     def _subject(self) -> str:
@@ -107,6 +109,7 @@ class ShapeLog:
             return self._end
         self._sequence = last.seq or 0
         self._end = Offset.parse((last.headers or {})[headers.OFFSET])
+        self.whole = (last.headers or {}).get(headers.LAST) == "true"
         return self._end
 
     async def append(self, entries: list[Entry], whole: bool) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
@@ -11,22 +14,82 @@ from medley.runtime.postgres import FAILURES
 from tests.support.library import Follower, rows_of, until
 from tests.support.stacks import Up
 
+_KILLS = 3  # what a server is doing when it is killed differs
 
-async def _write(dsn: str, table: str, stop: asyncio.Event) -> None:
-    """Write as a client would: connect again when the connection is lost."""
-    connection: asyncpg.Connection | None = None
-    while not stop.is_set():
+
+class Writer:
+    """Writes as a client would: connects again when the connection is lost."""
+
+    def __init__(self, dsn: str, table: str) -> None:
+        self.rounds = 0
+        self.failure: Exception | None = None
+        self._dsn = dsn
+        self._statements = (
+            f"INSERT INTO {table} (n) SELECT 0 FROM generate_series(1, 5)",
+            f"UPDATE {table} SET n = n + 1 WHERE id % 7 = 3",
+            f"DELETE FROM {table} WHERE n > 5",
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        connection: asyncpg.Connection | None = None
+        while not stop.is_set():
+            try:
+                connection = connection or await asyncpg.connect(self._dsn, timeout=5, command_timeout=10)
+                for statement in self._statements:
+                    await connection.execute(statement)
+                self.rounds += 1
+            except FAILURES as error:
+                self.failure = error
+                if connection is not None:
+                    connection.terminate()
+                connection = None
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.01)
+        if connection is not None:
+            await connection.close()
+
+
+@asynccontextmanager
+async def _writing(dsn: str, table: str) -> AsyncIterator[tuple[Writer, asyncio.Task[None]]]:
+    stop = asyncio.Event()
+    writer = Writer(dsn, table)
+    task = asyncio.create_task(writer.run(stop))
+    try:
+        yield writer, task
+    finally:
+        stop.set()
+        await task
+
+
+async def _more(follower: Follower, writer: Writer, writing: "asyncio.Task[None]", stack: Up) -> None:
+    """Wait until changes of rows that are written from now on arrive; fails with what each of those involved says."""
+    seen, written = len(follower.messages), writer.rounds
+
+    async def arrived() -> bool:
+        if writing.done():
+            writing.result()
+        follower.check()
+        return writer.rounds > written and len(follower.messages) > seen + 30
+
+    try:
+        await until(arrived, "changes arrive")
+    except AssertionError as error:
+        raise AssertionError(
+            f"{error}; {writer.rounds - written} rounds were written (last failure: {writer.failure!r}), "
+            f"{len(follower.messages) - seen} messages came; health: {await _health(stack)}; the log ends:\n"
+            + stack.log.read_text()[-4000:]
+        ) from None
+
+
+async def _health(stack: Up) -> str:
+    state = stack.state()
+    if state is None:
+        return f"medley up ended with {stack.process.poll()}"
+    async with httpx.AsyncClient(trust_env=False) as http:
         try:
-            connection = connection or await asyncpg.connect(dsn, timeout=5)
-            await connection.execute(f"INSERT INTO {table} (n) SELECT 0 FROM generate_series(1, 5)")
-            await connection.execute(f"UPDATE {table} SET n = n + 1 WHERE id % 7 = 3")
-            await connection.execute(f"DELETE FROM {table} WHERE n > 5")
-        except FAILURES:
-            connection = None
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.01)
-    if connection is not None:
-        await connection.close()
+            return (await http.get(f"{state['api']}/v1/health")).text
+        except httpx.TransportError as error:
+            return repr(error)
 
 
 @pytest.mark.parametrize("server", ["nats", "postgres"])
@@ -36,20 +99,14 @@ async def test_clients_equal_select_afterwards(stack: Up, server: str) -> None:
     connection = await asyncpg.connect(info["postgres"])
     await connection.execute(f"CREATE TABLE {table} (id serial PRIMARY KEY, n int)")
     await connection.close()
-    stop = asyncio.Event()
     async with Follower(info["api"], table) as follower:
-        writing = asyncio.create_task(_write(info["postgres"], table, stop))
-
-        async def live(seen: int) -> bool:
-            return len(follower.messages) > seen + 30
-
-        await until(lambda: live(0), "changes arrive")
-        psutil.Process(info["pids"][server]).kill()
-        await asyncio.to_thread(stack.new_pid, server, info["pids"][server])
-        seen = len(follower.messages)
-        await until(lambda: live(seen), "changes arrive again")
-        stop.set()
-        await writing
+        async with _writing(info["postgres"], table) as (writer, writing):
+            await _more(follower, writer, writing, stack)
+            for _ in range(_KILLS):
+                pid = stack.ready()["pids"][server]
+                psutil.Process(pid).kill()
+                await asyncio.to_thread(stack.new_pid, server, pid)
+                await _more(follower, writer, writing, stack)
         await asyncio.to_thread(stack.active)
         connection = await asyncpg.connect(info["postgres"])
         await follower.reaches(await rows_of(connection, table))

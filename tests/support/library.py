@@ -123,13 +123,17 @@ class Follower:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
+    def check(self) -> None:
+        """Raises what ended the following, which ends by failing only."""
+        if self._task.done():
+            self._task.result()
+
     async def reaches(self, rows: list[dict[str, str | None]], patience: float = _PATIENCE) -> None:
         """Wait until the copy holds exactly these rows, and check that nothing was lost or doubled on the way."""
         wanted = _sorted(rows)
 
         async def equal() -> bool:
-            if self._task.done():
-                self._task.result()
+            self.check()
             if not self.copy.up_to_date or len(self.copy.rows) != len(wanted):
                 return False
             return _sorted(self.copy.rows.values()) == wanted

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support import forks
+
 OLDEST = 1_600_000_000
 
 
@@ -39,16 +41,10 @@ class Migrations:
     async def run(self, *arguments: str, **env: str) -> Done:
         """`medley migrate …` without looking for servers."""
         told = {"POSTGRES_DSN": self.dsn, "SCHEMA_DIR": str(self.folder), "MIGRATE_SCRATCH_DSN": self.scratch}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.migrator", *arguments),
-            env={**os.environ, "LOG_FORMAT": "json", "POSTGRES_WAIT_SECONDS": "5", **told, **env},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
+        env = {**os.environ, "LOG_FORMAT": "json", "POSTGRES_WAIT_SECONDS": "5", **told, **env}
+        code, out, err = await (forks.run if forks.HERE else _started)("services.migrator", arguments, env)
         assert b"Traceback" not in err, err.decode()
-        return Done(process.returncode, out.decode(), err.decode())
+        return Done(code, out.decode(), err.decode())
 
     async def apply(self, *arguments: str, **env: str) -> Done:
         return await self.run("apply", "--no-announce", *arguments, **env)
@@ -58,3 +54,16 @@ class Migrations:
         done = await self.apply(*arguments)
         assert done.code == 0, done
         return done
+
+
+async def _started(module: str, arguments: tuple[str, ...], env: dict[str, str]) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, err

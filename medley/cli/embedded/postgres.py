@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ _SETTINGS = {
     "max_replication_slots": "20",
     "log_min_messages": "warning",
 }
+_ORPHANS_SECONDS = 30.0
 # Libpq programs take over settings from the environment; a server must not.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -64,7 +66,9 @@ class Postgres:
                 f"{self.data} was made by Postgres {version.read_text().strip()}, and {self._major()} is installed; "
                 "dump it with the old version and restore it, or choose another --home"
             )
-        self._clear_stale_pid()
+        if (self.data / "postmaster.pid").exists():  # it was killed: an orderly end takes it away
+            self._clear_stale_pid()
+            self._end_orphans()
 
     def program(self) -> Program:
         settings = {**_SETTINGS, "port": str(self.port)}
@@ -150,3 +154,23 @@ class Postgres:
                 process.wait(10)
         else:
             file.unlink(missing_ok=True)
+
+    def _end_orphans(self) -> None:
+        """What a killed postmaster leaves ends by itself, but not while it waits for a slow disk; and Postgres does not
+        start as long as one of them holds the old shared memory. None of them can do anything that counts any more."""
+        end = time.monotonic() + _ORPHANS_SECONDS
+        while (orphans := self._orphans()) and time.monotonic() < end:
+            for process in orphans:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            time.sleep(0.05)
+
+    def _orphans(self) -> list[psutil.Process]:
+        """Every process of Postgres has its data as its working directory. The dead that nobody buries do not count."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                ours = process.name() == "postgres" and Path(process.cwd()) == self.data
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found

@@ -10,6 +10,7 @@ import asyncpg
 from medley.clauses import objects
 from medley.clauses.judge import RULES, Scope, UsableColumn, understood
 from medley.clauses.refusal import Refusal
+from medley.clauses.subqueries import has_subquery
 from medley.clauses.text import Clause, read
 from medley.contracts.shapes import ClauseColumn, ClauseObject, Predicate, ShapeDefinition, Tier
 from services.sync.catalog import SQL
@@ -17,6 +18,7 @@ from services.sync.conditions import Equal
 from services.sync.equalities import Constant, Equality, Term, check_type, parse
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
+from services.sync.related.analysis import with_subqueries
 from services.sync.table import Refused, Table
 
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -37,6 +39,8 @@ async def analyse(
         clause.write(definition.params)
         _all_used(clause, definition.params)
         columns = await _columns(connection, table)
+        if has_subquery(clause):
+            return None, await with_subqueries(connection, table, clause, definition, columns)
         simple = await _simple(connection, table, definition, columns)
         return simple or (None, await _predicate(connection, table, clause, definition.params, columns))
     except Refusal as refusal:

@@ -1,0 +1,115 @@
+"""What has arrived of CHANGES and is not processed yet, in order; and who waits for more to arrive."""
+
+import asyncio
+import re
+from collections import defaultdict, deque
+from collections.abc import Collection
+
+from nats.aio.msg import Msg
+
+from services.sync.live import Incoming, parse
+from services.sync.progress import Mark
+
+_ROUND_MESSAGES = 256  # taken in before they are appended and the position moves: a backlog is worked off visibly
+_ROUND_BYTES = 8 * 1024 * 1024
+_AHEAD_BYTES = 64 * 1024 * 1024
+_OID = re.compile(rb'"oid":(\d+),"columns":')  # cannot stand inside of a name: its quotes would be escaped
+
+
+class Piled(Exception):
+    """More of some tables has arrived than may be looked at ahead of its turn."""
+
+
+class _Waiting:
+    """A message and, once somebody looked at it, what it says."""
+
+    __slots__ = ("incoming", "message", "oid")
+
+    def __init__(self, message: Msg) -> None:
+        found = _OID.search(message.data)
+        assert found is not None
+        self.message = message
+        self.oid = int(found[1])
+        self.incoming: Incoming | None = None
+
+    def parsed(self) -> Incoming:
+        if self.incoming is None:
+            self.incoming = parse(self.message)
+        return self.incoming
+
+
+class Arrivals:
+    """Single-threaded. `taken` are the messages of the round, which its loop takes from the left."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.taken: deque[Incoming] = deque()
+        self.newest = 0
+        """Sequence of the newest message that has arrived."""
+        self._waiting: deque[_Waiting] = deque()
+        self._of: dict[int, deque[_Waiting]] = defaultdict(deque)
+        self._bytes: dict[int, int] = defaultdict(int)
+        self._mark = Mark(0, 0)
+        self._until: list[tuple[int, asyncio.Future[None]]] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is more than the round."""
+        return bool(self._waiting)
+
+    def begin(self, sequence: int) -> None:
+        """What comes next is after this one."""
+        self.newest = sequence
+
+    async def receive(self, message: Msg) -> None:
+        waiting = _Waiting(message)
+        self._waiting.append(waiting)
+        self._of[waiting.oid].append(waiting)
+        self._bytes[waiting.oid] += len(message.data)
+        self.newest = max(self.newest, message.metadata.sequence.stream)
+        self.wake.set()
+        self._release()
+
+    def marked(self, mark: Mark) -> None:
+        """Capture's word on how far CHANGES goes."""
+        self._mark = mark
+        self.wake.set()
+        self._release()
+
+    async def until(self, lsn: int) -> None:
+        """Return once every published change that was committed below the LSN has arrived."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._until.append((lsn, waiter))
+        self._release()
+        await waiter
+
+    def take(self) -> None:
+        """Begin a round: so many messages, or so many bytes."""
+        size = 0
+        while self._waiting and len(self.taken) < _ROUND_MESSAGES and size < _ROUND_BYTES:
+            waiting = self._waiting.popleft()
+            of_table = self._of[waiting.oid]
+            of_table.popleft()
+            if not of_table:
+                del self._of[waiting.oid]
+            self.taken.append(waiting.parsed())
+            size += len(waiting.message.data)
+            self._bytes[waiting.oid] -= len(waiting.message.data)
+
+    def more_of(self, relations: Collection[int]) -> bool:
+        """Whether there is more of these tables than the round."""
+        return any(relation in self._of for relation in relations)
+
+    def ahead(self, relations: Collection[int]) -> list[Incoming]:
+        """All of these tables that is not processed yet. Raises Piled."""
+        if sum(self._bytes.get(relation, 0) for relation in relations) > _AHEAD_BYTES:
+            raise Piled(f"more than {_AHEAD_BYTES >> 20} MiB of changes of its tables have piled up")
+        later = [one.parsed() for relation in relations for one in self._of.get(relation, ())]
+        later.sort(key=lambda incoming: incoming.sequence)
+        return [*(one for one in self.taken if one.oid in relations), *later]
+
+    def _release(self) -> None:
+        if self._until and self.newest >= self._mark.sequence:
+            for lsn, waiter in self._until:
+                if lsn <= self._mark.lsn and not waiter.done():
+                    waiter.set_result(None)
+            self._until = [(lsn, waiter) for lsn, waiter in self._until if not waiter.done()]

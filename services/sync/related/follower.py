@@ -1,0 +1,97 @@
+"""A shape whose clause has subqueries, and which rows of which tables may concern it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from medley.clauses.form import Form, form
+from medley.contracts.shapes import ClauseColumn
+from medley.sql.lexer import lex
+from services.sync.live import Incoming, LiveShape
+from services.sync.predicates.index import index
+from services.sync.related.family import Families
+from services.sync.where import AnyOf, compile_alternatives
+
+
+@dataclass(eq=False, slots=True)
+class Candidate:
+    """For a router: rows of a table that may concern the shape; without `where` these are all rows."""
+
+    where: AnyOf | None
+    follower: "Follower"
+
+
+class Follower:
+    """One such shape."""
+
+    def __init__(self, shape: LiveShape, families: Families) -> None:
+        self.shape = shape
+        self.family, self.constants = families.of(shape.record.whole())
+        self.fed = 0
+        """Sequence of CHANGES up to which it has what concerns it; what is older is told by its log and snapshot."""
+        self._settled = False
+
+    def relations(self) -> set[int]:
+        return {self.family.own.oid, *(table.oid for table in self.family.tables)}
+
+    def outer(self) -> Candidate:
+        """The rows of its own table that may be in the shape."""
+        sql, own = self._sql, self.family.own
+        return Candidate(_found(form(sql), own.name, own.columns), self)
+
+    def inner(self) -> Iterator[tuple[int, Candidate]]:
+        """For each table that a subquery reads, the rows that may be in its result."""
+        by_name = {(table.schema_name, table.name): table for table in self.family.tables}
+        for one in form(self._sql).walk():
+            table = by_name[one.schema or "", one.table]
+            where = _found(one.where, one.alias, table.columns) if one.where is not None else None
+            yield table.oid, Candidate(where, self)
+
+    @property
+    def _sql(self) -> str:
+        predicate = self.shape.record.predicate
+        assert predicate is not None
+        return predicate.sql
+
+    def had(self, messages: Sequence[Incoming]) -> int:
+        """The number of these messages of its tables that it has already: they are the first ones."""
+        if self._settled or not messages:
+            return 0
+        had = 0
+        while had < len(messages) and self._has(messages[had]):
+            had += 1
+        self._settled = had == 0
+        return had
+
+    def _has(self, message: Incoming) -> bool:
+        shape = self.shape
+        return (
+            message.sequence <= self.fed
+            or message.transaction.lsn <= shape.pending.last.tx
+            or shape.snapshot.sees(message.transaction.xid)
+        )
+
+
+def _found(condition: Form, alias: str, columns: Sequence[ClauseColumn]) -> AnyOf | None:
+    """What the index can find rows by; the names of the condition without their table's."""
+    text = condition.write(lambda one: f'"{one.table}"')
+    found = index(_plain(text, alias), columns)
+    return compile_alternatives(found.alternatives) if found is not None else None
+
+
+def _plain(text: str, alias: str) -> str:
+    """`alias.column` becomes `column`."""
+    pieces = []
+    tokens = list(lex(text))
+    at = place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        name = token.text if token.kind == "word" else token.text[1:-1].replace('""', '"')
+        dotted = (
+            place + 2 < len(tokens) and tokens[place + 1].text == "." and tokens[place + 2].kind in ("word", "name")
+        )
+        if token.kind in ("word", "name") and dotted and name == alias:
+            pieces.append(text[at : token.offset])
+            at = tokens[place + 2].offset
+            place += 2
+        place += 1
+    return "".join((*pieces, text[at:]))

@@ -1,0 +1,139 @@
+"""Questions to Postgres in one snapshot, and all that the stream tells up to it.
+
+The order: lock the tables against DDL → take the snapshot → wait until everything that it may see has arrived → ask.
+A commit can arrive a moment before snapshots see it: then another one is taken.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+import asyncpg
+
+from medley.clauses import objects
+from medley.clauses.judge import RULES
+from medley.clauses.objects import Named
+from medley.contracts.shapes import ClauseTable
+from medley.runtime.errors import Transient
+from services.sync.catalog import SQL
+from services.sync.related.family import columns_of
+from services.sync.related.relations import source
+from services.sync.related.statement import Question
+from services.sync.visibility import Snapshot
+
+_SESSION = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = {ms:.0f}"
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{ms:.0f}ms'; " + RULES
+_NUDGE_AFTER = 0.02
+_PAUSE = 0.002
+_PREPARED = 64
+
+Arrived = Callable[[int], Awaitable[None]]
+"""Returns once every published change that was committed below an LSN has arrived."""
+
+
+class Altered(Exception):
+    """A table that is read is not what it was."""
+
+
+class Reading:
+    """One session of a pool, kept for as long as it lives; one snapshot at a time."""
+
+    def __init__(self, pool: asyncpg.Pool, seconds: float, arrived: Arrived) -> None:
+        self._pool = pool
+        self._seconds = seconds
+        self._arrived = arrived
+        self._lock = asyncio.Lock()
+        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
+        self._prepared: dict[str, Any] = {}
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self, tables: Collection[ClauseTable], xids: Collection[int]) -> Any:
+        """Yields `(snapshot, ask)`. The snapshot sees these transactions.
+
+        Raises Altered when one of the tables is not what it was, Transient when a transaction stays invisible.
+        """
+        async with self._lock:
+            connection = await self._session()
+            try:
+                seen = await self._settled(connection, tables, xids)
+                yield seen, self._ask
+            finally:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+
+    async def versions(self, named: Collection[Named]) -> dict[Named, str]:
+        """What clauses stand on, as it is now."""
+        async with self._lock:
+            return await objects.versions(await self._session(), named)
+
+    def lost(self) -> bool:
+        """Whether the session went away under a question."""
+        return self._connection is not None and self._connection.is_closed()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._prepared.clear()
+        if connection is not None:
+            with contextlib.suppress(Exception):  # it is given back, whatever state it is in
+                connection.terminate()
+                await self._pool.release(connection)
+
+    async def _session(self) -> asyncpg.pool.PoolConnectionProxy:
+        if self._connection is not None and self._connection.is_closed():
+            await self.close()
+        if self._connection is None:
+            self._connection = await self._pool.acquire()
+            await self._connection.execute(_SESSION.format(ms=self._seconds * 1000))
+        return self._connection
+
+    async def _settled(
+        self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable], xids: Collection[int]
+    ) -> Snapshot:
+        locked = ", ".join(source(table) for table in tables)
+        begin = f"{_BEGIN.format(ms=self._seconds * 1000)} LOCK TABLE {locked} IN ACCESS SHARE MODE"
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        while True:
+            await connection.execute(begin)
+            row = await connection.fetchrow(SQL["moment"])
+            assert row is not None
+            seen = Snapshot.parse(row["snapshot"])
+            if all(seen.sees(xid) for xid in xids):
+                break
+            await connection.execute("ROLLBACK")
+            if asyncio.get_running_loop().time() > deadline:
+                raise Transient("a transaction stays invisible after its commit")
+            await asyncio.sleep(_PAUSE)
+        await self._unaltered(connection, tables)
+        await self.wait(row)
+        return seen
+
+    async def _unaltered(self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable]) -> None:
+        rows = await connection.fetch(SQL["columns_now"], [table.oid for table in tables])
+        now = {row["oid"]: {(c[0], int(c[1]), int(c[2])) for c in row["columns"] or ()} for row in rows}
+        for table in tables:
+            if not columns_of(table) <= now.get(table.oid, set()):
+                raise Altered(f"table {table.name} has other columns now")
+
+    async def wait(self, moment: asyncpg.Record) -> None:
+        """Until every change that was committed before the moment has arrived. What was written and not flushed is
+        not sent, and may be a commit all the same (synchronous_commit = off): a commit of ours makes it be flushed."""
+        written: int = moment["written"]
+        if moment["flushed"] >= written:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_NUDGE_AFTER):
+                    await self._arrived(written)
+                return
+        await self._pool.execute(SQL["nudge"])
+        await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
+
+    async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:
+        assert self._connection is not None
+        statement = self._prepared.pop(question.sql, None)
+        if statement is None:
+            statement = await self._connection.prepare(question.sql)
+        self._prepared[question.sql] = statement
+        while len(self._prepared) > _PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        rows: Sequence[asyncpg.Record] = await statement.fetch(*question.values, timeout=self._seconds + 30)
+        return rows
