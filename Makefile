@@ -48,7 +48,7 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint,
 oracle: $(READY)  ## random clauses, tables and transactions against what SELECT says (ARGS="--cases 10000 --seed 7", ARGS="--only 7-12")
 	@exec $(PY) -m tests.oracle $(ARGS)
 
-bench: $(READY)  ## latency and throughput of the path from insert to client
+bench: $(READY)  ## latency and throughput from insert to client, and what many shapes cost (ARGS="--only router")
 	@exec $(PY) -m tests.bench $(ARGS)
 
 migrate: $(READY)  ## apply schema/*.sql to POSTGRES_DSN, or to the running `medley up`

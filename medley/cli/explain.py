@@ -14,7 +14,7 @@ from medley.runtime.errors import Unavailable
 _WAYS = {
     "whole": "every change of the table belongs to it",
     "index": "a hash look-up finds it by these values",
-    "python": "a hash look-up finds it by these values, any line of them",
+    "python": "look-ups find it by these values, ranges or prefixes, any line of them",
     "postgres": "Postgres decides, in one question for all shapes of the table and all changes of a moment",
     "constant": "the clause is the same for every row",
 }

@@ -62,6 +62,9 @@ class ClauseColumn(BaseModel):
     made_of_text: bool
     deterministic: bool
     """Equal texts are the same bytes."""
+    bytewise: bool = False
+    """Its texts are compared by their bytes in UTF-8."""
+    enumerated: bool = False
 
 
 class ClauseObject(BaseModel):

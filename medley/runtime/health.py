@@ -1,18 +1,23 @@
-"""`GET /healthz` for containers: 200 with a JSON body while the service says that it is well, else 503."""
+"""`GET /healthz` for containers: 200 with a JSON body while the service says that it is well, else 503. Beside it,
+`GET /metrics` of a service that has some."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from medley.runtime.metrics import CONTENT_TYPE, Metric, written
 from medley.runtime.settings import HealthSettings
 
 Report = Callable[[], tuple[bool, dict[str, Any]]]
+Measure = Callable[[], Iterable[Metric]]
 
 
 @asynccontextmanager
-async def serve(report: Report, settings: HealthSettings | None = None) -> AsyncIterator[None]:
+async def serve(
+    report: Report, settings: HealthSettings | None = None, measure: Measure | None = None
+) -> AsyncIterator[None]:
     """Answer on `HEALTH_PORT` while the block runs; nothing at all when the port is 0."""
     settings = settings or HealthSettings()
     if not settings.port:
@@ -21,11 +26,13 @@ async def serve(report: Report, settings: HealthSettings | None = None) -> Async
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            well, details = report()
-            body = json.dumps(details, default=str).encode()
-            head = f"HTTP/1.1 {'200 OK' if well else '503 Service Unavailable'}\r\ncontent-type: application/json\r\n"
-            writer.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+            request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            if measure is not None and request.split(b" ", 2)[1:2] == [b"/metrics"]:
+                writer.write(_response("200 OK", CONTENT_TYPE, written(measure()).encode()))
+            else:
+                well, details = report()
+                status = "200 OK" if well else "503 Service Unavailable"
+                writer.write(_response(status, "application/json", json.dumps(details, default=str).encode()))
             await writer.drain()
         writer.close()
 
@@ -34,3 +41,8 @@ async def serve(report: Report, settings: HealthSettings | None = None) -> Async
         yield
     finally:
         server.close()
+
+
+def _response(status: str, content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+    return f"{head}connection: close\r\n\r\n".encode() + body

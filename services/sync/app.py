@@ -8,6 +8,7 @@ from medley.gate.gate import Gate, guard, keeping
 from medley.gate.judge import Build
 from medley.gate.shipped import shipped
 from medley.runtime import health, postgres
+from medley.runtime.metrics import Metric
 from medley.runtime.process import unless_stopped, until_stopped
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.sync.leader import Leader
@@ -27,6 +28,9 @@ class Sync:
         closed = self._gate.closed
         return role != "starting" and closed is None, {"role": role, "schema": closed or self._gate.answer.verdict}
 
+    def measure(self) -> list[Metric]:
+        return self._leader.measure() if self._leader is not None else []
+
     async def serve(self, closing: asyncio.Event) -> None:
         pool = await unless_stopped(closing, postgres.open_pool(self._dsn, "medley-sync"))
         try:
@@ -43,5 +47,5 @@ async def main(stop: asyncio.Event) -> None:
     build = Build(shipped(schema.dir), needs.of_service(__file__))
     async with keeping("sync", build, PostgresSettings(), NatsSettings(), schema, stop) as (gate, keeper):
         sync = Sync(gate)
-        async with health.serve(sync.report):
+        async with health.serve(sync.report, measure=sync.measure):
             await guard(gate, keeper, stop, sync.serve)

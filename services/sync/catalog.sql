@@ -52,7 +52,14 @@ SELECT a.attname AS name, a.atttypid::bigint AS type_oid, a.atttypmod AS modifie
        coalesce(e.typname || '[]', t.typname) AS type_name,
        t.typtype = 'd' OR t.oid IN ('pg_catalog.json'::regtype, 'pg_catalog.jsonb'::regtype) AS made_of_text,
        coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true)
-           AS deterministic
+           AS deterministic,
+       a.attcollation <> 0 AND pg_catalog.getdatabaseencoding() = 'UTF8' AND coalesce((
+           SELECT CASE coalesce(nullif(l.collprovider, 'd'), d.datlocprovider)
+               WHEN 'b' THEN true
+               WHEN 'c' THEN coalesce(nullif(l.collcollate, ''), d.datcollate) IN ('C', 'POSIX') END
+           FROM pg_catalog.pg_collation l, pg_catalog.pg_database d
+           WHERE l.oid = a.attcollation AND d.datname = pg_catalog.current_database()), false) AS bytewise,
+       t.typtype = 'e' AS enumerated
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid

@@ -1,6 +1,7 @@
 """From a change to the log entries of one shape: ready-made protocol JSON (protocol section 1.5). Pure."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import orjson
@@ -52,6 +53,11 @@ class Clause(Protocol):
 class Encoder:
     """Knows one shape's columns, key and clause, and writes its entries."""
 
+    __slots__ = (
+        *("_columns", "_every_column", "_full", "_heads", "_key", "_keyed", "_relation", "_row_key"),
+        "_where",
+    )
+
     def __init__(self, record: ShapeRecord, where: Clause | None) -> None:
         definition = record.definition
         self._where = where
@@ -67,6 +73,12 @@ class Encoder:
             operation: b',"headers":{"operation":"%b","relation":%b,"lsn":"' % (operation.encode(), relation)
             for operation in get_args(Operation)
         }
+
+    def deciding(self, where: Clause | None) -> "Encoder":
+        """The same for another clause; all else is shared."""
+        made = copy(self)
+        made._where = where
+        return made
 
     def snapshot_entry(self, values: list[str | None]) -> bytes:
         """One row of the snapshot, its values in the order of the shape's columns."""

@@ -69,8 +69,8 @@ class Fanout:
         self.shapes: dict[str, LiveShape] = {}
         self.refusals = Refusals()
         self._router: Router[LiveShape] = Router()
-        self._evaluation = Evaluation(pool, seconds) if pool is not None else None
-        self._postgres = PostgresTier(self._evaluation)
+        self.evaluation = Evaluation(pool, seconds) if pool is not None else None
+        self._postgres = PostgresTier(self.evaluation)
         self._progress = Progress(Reached(0, 0))
         self.lsn = 0
         """No entry that is still to come has an LSN at or below it."""
@@ -153,7 +153,7 @@ class Fanout:
 
     async def close(self) -> None:
         """Give its sessions back."""
-        for one in (self._evaluation, self.reading):
+        for one in (self.evaluation, self.reading):
             if one is not None:
                 await one.close()
 

@@ -17,10 +17,11 @@ from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import Heartbeat
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from medley.runtime.metrics import Metric
 from medley.runtime.postgres import FAILURES
 from medley.runtime.settings import NatsSettings, PostgresSettings
 from medley.runtime.together import together
-from services.sync import publication, reconcile, requests
+from services.sync import metrics, publication, reconcile, requests
 from services.sync.announcements import Announcements
 from services.sync.capture import Capture, newest_message
 from services.sync.fanout import Fanout
@@ -52,6 +53,14 @@ class Leader:
         self._nats = nats
         self._settings = settings
         self.role = "starting"
+        self._fanout: Fanout | None = None
+
+    def measure(self) -> list[Metric]:
+        """What there is to say in numbers."""
+        fanout = self._fanout
+        if fanout is None or fanout.evaluation is None:
+            return [metrics.of_role(self.role)]
+        return [metrics.of_role(self.role), *metrics.of_term(fanout.shapes.values(), fanout.evaluation, fanout.lsn)]
 
     async def lead(self, stop: asyncio.Event) -> None:
         """Term after term until `stop`; ends before only by an error that repeating cannot mend."""
@@ -103,6 +112,7 @@ class Leader:
         capture = Capture(client, replication, self._settings, fanout.marked)
         broker = requests.broker(self._nats, openings)
         self.role = "active"
+        self._fanout = fanout
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn)
         try:
             await together(
@@ -116,6 +126,7 @@ class Leader:
                 requests=broker.start(),
             )
         finally:
+            self._fanout = None
             openings.close()
             await fanout.close()
             with suppress(Exception):  # it fails while the bus is away, and there is nothing to do

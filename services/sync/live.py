@@ -8,9 +8,11 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord
-from services.sync.entries import Encoder, Entry, Rotate, Transaction
-from services.sync.predicates.index import Index, index
+from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord, Tier
+from services.sync.entries import Entry, Rotate, Transaction
+from services.sync.kept import Kept
+from services.sync.predicates.alternatives import Index
+from services.sync.predicates.index import index
 from services.sync.predicates.statement import Unit
 from services.sync.predicates.template import template
 from services.sync.predicates.verdicts import Evaluated, Verdicts
@@ -43,13 +45,14 @@ def parse(message: Msg) -> Incoming:
     )
 
 
-def _where(record: ShapeRecord, found: Index | None) -> "Where | AnyOf | Evaluated[LiveShape] | None":
+def _where(record: Kept, found: Index | None) -> "Where | AnyOf | Evaluated[LiveShape] | None":
     """Who decides about a row; nobody, when every one belongs to the shape."""
     if record.conditions is not None:
         return compile_conditions(record.conditions)
-    if record.predicate is None or record.predicate.constant:
+    predicate = record.common.record.predicate
+    if predicate is None or predicate.constant:
         return None
-    if record.predicate.constant is False:
+    if predicate.constant is False:
         return NOTHING
     if found is not None and found.exact:
         return compile_alternatives(found.alternatives)
@@ -59,32 +62,50 @@ def _where(record: ShapeRecord, found: Index | None) -> "Where | AnyOf | Evaluat
 class LiveShape:
     """A shape that changes are appended to."""
 
+    __slots__ = ("_kept", "_unit", "candidates", "encoder", "log", "pending", "torn", "where")
+
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
-        self.record = record
+        self._kept = Kept(record)
         predicate = record.predicate
         found = None
         if predicate is not None and not record.conditions and not predicate.tables:
             found = index(predicate.sql, predicate.columns)
-        self.where = _where(record, found)
-        self.candidates = compile_alternatives(found.alternatives) if found is not None else None
+        self.where = _where(self._kept, found)
+        self.candidates = compile_alternatives(found.alternatives) if found is not None and not found.exact else None
         """What must hold for a row that is in the shape; None when nothing is known of that."""
-        self.encoder = Encoder(record, self.where)
+        self.encoder = self._kept.encoder(self.where)
         self._unit: Unit | None = None
         if isinstance(self.where, Evaluated) and record.predicate is not None and not record.predicate.tables:
             self._unit = Unit(*template(record.predicate.sql), record.predicate.columns)
-        self.snapshot = Snapshot(*record.snapshot)
         self.pending = Pending()
         self.torn = False
         """Its log ends inside a transaction: the end of that is still to come."""
         self.log = ShapeLog(js, record.handle)
 
     @property
+    def record(self) -> Kept:
+        return self._kept
+
+    @record.setter
+    def record(self, record: ShapeRecord) -> None:
+        self._kept = Kept(record)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._kept.snapshot
+
+    @property
     def relation(self) -> int:
-        return self.record.relation_oid
+        return self._kept.relation_oid
 
     @property
     def table(self) -> str:
-        return f"{self.record.definition.schema_name}.{self.record.definition.table}"
+        return self._kept.common.table
+
+    @property
+    def tier(self) -> Tier:
+        """Who decides about a change, as its record says."""
+        return self._kept.tier
 
     @property
     def unit(self) -> Unit:
@@ -95,12 +116,12 @@ class LiveShape:
     @property
     def reads(self) -> tuple[ClauseTable, ...]:
         """The tables that its subqueries read."""
-        return self.record.predicate.tables if self.record.predicate is not None else ()
+        return self._kept.common.tables
 
     @property
     def stands_on(self) -> tuple[ClauseObject, ...]:
         """What the clause must find unaltered in the catalogue."""
-        return self.record.predicate.objects if self.record.predicate is not None else ()
+        return self._kept.common.objects
 
     def answered_by(self, verdicts: Verdicts["LiveShape"]) -> None:
         """From now on, its clause looks there."""
@@ -109,7 +130,7 @@ class LiveShape:
 
     def names_only(self, columns: Collection[tuple[str, int, int]]) -> bool:
         """Whether the columns that its clause names are among these, as they were."""
-        named = self.record.predicate.columns if self.record.predicate is not None else ()
+        named = self._kept.common.named
         return all((column.name, column.type_oid, column.modifier) in columns for column in named)
 
     async def recover(self) -> None:
@@ -120,14 +141,14 @@ class LiveShape:
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:
         """Whether the table still is what the shape was made for: same table, and the columns that it shows or that its
         clause names."""
-        if oid != self.record.relation_oid:
+        common = self._kept.common
+        if oid != common.record.relation_oid:
             return False
-        if self.record.predicate is not None and not self.names_only({(c[0], c[1], c[2]) for c in columns}):
+        if common.named and not self.names_only({(c[0], c[1], c[2]) for c in columns}):
             return False
-        mine = [[column.name, column.type_oid, column.modifier] for column in self.record.columns]
-        if self.record.definition.columns is None:
-            return mine == columns
-        return all(column in columns for column in mine)
+        if common.all_columns:
+            return common.shown == columns
+        return all(column in columns for column in common.shown)
 
     def admits(self, incoming: Incoming) -> bool:
         """Whether the message's transaction belongs into the log at all. Raises Rotate when the table changed."""

@@ -53,7 +53,7 @@ class Openings:
         self._pool = pool
         self._fanout = fanout
         self._settings = settings
-        self._by_definition = {shape.record.definition: handle for handle, shape in fanout.shapes.items()}
+        self._by_digest = {shape.record.definition.digest(): handle for handle, shape in fanout.shapes.items()}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
@@ -63,9 +63,9 @@ class Openings:
     async def open(self, request: OpenRequest) -> OpenReply:
         """The shape's record, once its changes are being logged; its rows may still be on their way."""
         definition = request.definition
-        shape = self._fanout.shapes.get(self._by_definition.get(definition, ""))
-        if shape is not None:
-            return OpenReply(record=shape.record)
+        shape = self._fanout.shapes.get(self._by_digest.get(definition.digest(), ""))
+        if shape is not None and shape.record.definition == definition:
+            return OpenReply(record=shape.record.whole())
         if (errors := self._fanout.refusals.of(definition)) is not None:
             return OpenReply(errors=errors)
         task = self._under_way.get(definition)
@@ -120,10 +120,11 @@ class Openings:
                 if shape is not None:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.flushed()
-                    revision = await self._fanout.registry.put(shape.record)
-                    self._by_definition[definition] = shape.record.handle
+                    record = shape.record.whole()
+                    revision = await self._fanout.registry.put(record)
+                    self._by_digest[definition.digest()] = record.handle
                     self._start(self._export(session, shape, table, revision))
-                    return shape.record
+                    return record
             except BaseException:
                 if shape is not None:
                     self._fanout.remove(shape)
@@ -219,7 +220,7 @@ class Openings:
     async def _export(self, session: Session, shape: LiveShape, table: Table, revision: int) -> None:
         """The rows into the stream, then the record says so; unless the shape was dropped meanwhile."""
         started = time.monotonic()
-        record = shape.record
+        record = shape.record.whole()
         try:
             async with self._exports:
                 rows = await snapshot.export(

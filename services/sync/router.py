@@ -1,15 +1,17 @@
-"""Which shapes a change may concern: a hash look-up, never a scan of shapes. Pure.
+"""Which shapes a change may concern: look-ups of its values, never a scan of shapes. Pure.
 
 Tables go by their OID, which a rename does not change. A shape of a table is either in the list of whole-table shapes,
-or in the bucket of each conjunction of its clause: its columns and values. A shape that is returned still decides for
-itself what the change means. Shapes whose clauses Postgres decides have a router of their own (`predicates.tier`): it
-finds the rows that they are asked about.
+or at the places of its clause: the values that some columns must have, and among those with the same, where a range, a
+prefix or what a value contains puts it. A shape that is returned still decides for itself what the change means.
+Shapes whose clauses Postgres decides have a router of their own (`predicates.tier`): it finds the rows that they are
+asked about.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
-from services.sync.where import AnyOf, Canonical, Where
+from services.sync.lookups import Lookup
+from services.sync.where import AnyOf, Form, Place, Where
 
 Row = Mapping[str, str | None]
 
@@ -22,40 +24,87 @@ class Routed(Protocol):
 S = TypeVar("S", bound=Routed)
 
 
-class _Index(Generic[S]):
+class _Equal(Generic[S]):
     """The shapes whose clauses compare the same columns, by the values that they want."""
 
-    def __init__(self, columns: tuple[str, ...], canonical: tuple[Canonical, ...]) -> None:
-        self.probe = Where(columns, (), canonical)
-        self.shapes: dict[tuple[str, ...], list[S]] = {}
+    def __init__(self, form: Form) -> None:
+        self.key_of = form.key_of
+        # A dict that has seen another key than a text keeps the hashes of its keys beside them: among many shapes, that
+        # is a reach into memory less for every change that concerns none.
+        self.shapes: dict[Hashable, list[S]] = {0: []}
+        del self.shapes[0]
+
+    def add(self, key: Hashable, _: Any, shape: S) -> None:
+        self.shapes.setdefault(key, []).append(shape)
+
+    def remove(self, key: Hashable, _: Any, shape: S) -> None:
+        shapes = self.shapes[key]
+        shapes.remove(shape)
+        if not shapes:
+            del self.shapes[key]
+
+    def find(self, row: Row, into: list[list[S]]) -> None:
+        found = self.shapes.get(self.key_of(row))
+        if found is not None:
+            into.append(found)
+
+    def all(self) -> Iterable[list[S]]:
+        return self.shapes.values()
+
+
+class _Refined(Generic[S]):
+    """The same, and among those that want the same values, by another condition."""
+
+    def __init__(self, form: Form, lookup: Lookup) -> None:
+        self.key_of = form.key_of
+        self.lookup, self.column = lookup, lookup.column
+        self.shapes: dict[Hashable, Any] = {}
+
+    def add(self, key: Hashable, place: Any, shape: S) -> None:
+        structure = self.shapes.get(key)
+        if structure is None:
+            structure = self.shapes[key] = self.lookup.structure()
+        structure.add(place, shape)
+
+    def remove(self, key: Hashable, place: Any, shape: S) -> None:
+        structure = self.shapes[key]
+        structure.remove(place, shape)
+        if not structure:
+            del self.shapes[key]
+
+    def find(self, row: Row, into: list[list[S]]) -> None:
+        text = row.get(self.column)
+        if text is not None and (structure := self.shapes.get(self.key_of(row))) is not None:
+            structure.within(text, into)
+
+    def all(self) -> Iterable[list[S]]:
+        return [shapes for structure in self.shapes.values() for shapes in structure.all()]
 
 
 class Router(Generic[S]):
     def __init__(self) -> None:
         self._whole: dict[int, list[S]] = {}
-        self._indexes: dict[int, dict[tuple[str, ...], _Index[S]]] = {}
+        self._indexes: dict[int, dict[tuple[Form, Lookup | None], _Equal[S] | _Refined[S]]] = {}
 
     def add(self, relation: int, shape: S) -> None:
         if shape.where is None:
             self._whole.setdefault(relation, []).append(shape)
-        for probe, values in _places(shape.where):
+        for form, key, lookup, place in _places(shape.where):
             indexes = self._indexes.setdefault(relation, {})
-            index = indexes.setdefault(probe.columns, _Index(probe.columns, probe.canonical))
-            for wanted in values:
-                index.shapes.setdefault(wanted, []).append(shape)
+            index = indexes.get((form, lookup))
+            if index is None:
+                index = indexes[form, lookup] = _Equal(form) if lookup is None else _Refined(form, lookup)
+            index.add(key, place, shape)
 
     def remove(self, relation: int, shape: S) -> None:
         """Forget the shape; no change reaches it any more."""
         if shape.where is None:
             self._whole[relation].remove(shape)
-        for probe, values in _places(shape.where):
-            index = self._indexes[relation][probe.columns]
-            for wanted in values:
-                index.shapes[wanted].remove(shape)
-                if not index.shapes[wanted]:
-                    del index.shapes[wanted]
+        for form, key, lookup, place in _places(shape.where):
+            index = self._indexes[relation][form, lookup]
+            index.remove(key, place, shape)
             if not index.shapes:
-                del self._indexes[relation][probe.columns]
+                del self._indexes[relation][form, lookup]
 
     def concerned(self, relation: int, *rows: Row | None) -> list[S]:
         """The shapes that any of the rows (the old, the new) may be in; each once."""
@@ -67,15 +116,14 @@ class Router(Generic[S]):
 
     def found(self, relation: int, *rows: Row | None) -> Iterable[S]:
         """Those that are found by values of the rows; each once."""
+        indexes = self._indexes.get(relation)
+        if indexes is None:
+            return ()
         hits: list[list[S]] = []
-        for index in self._indexes.get(relation, {}).values():
-            seen: list[tuple[str, ...]] = []
+        for index in indexes.values():
             for row in rows:
-                key = index.probe.key_of(row) if row is not None else None
-                if key is not None and key not in seen:
-                    seen.append(key)
-                    if key in index.shapes:
-                        hits.append(index.shapes[key])
+                if row is not None:
+                    index.find(row, hits)
         if len(hits) <= 1:
             return hits[0] if hits else ()
         return {id(shape): shape for shapes in hits for shape in shapes}.values()
@@ -84,12 +132,10 @@ class Router(Generic[S]):
         """Every shape of the table that is routed at all."""
         found = {id(shape): shape for shape in self._whole.get(relation, ())}
         for index in self._indexes.get(relation, {}).values():
-            found.update((id(shape), shape) for shapes in index.shapes.values() for shape in shapes)
+            found.update((id(shape), shape) for shapes in index.all() for shape in shapes)
         return list(found.values())
 
 
-def _places(where: object) -> Iterable[tuple[Where, Iterable[tuple[str, ...]]]]:
-    """Where a clause is in the index: columns, and the values that it wants of them."""
-    if isinstance(where, Where) and not where.never:
-        return [(where, [where.values])]
-    return where.groups if isinstance(where, AnyOf) else ()
+def _places(where: object) -> Iterable[Place]:
+    """Where a clause is in the index."""
+    return where.places() if isinstance(where, Where | AnyOf) else ()

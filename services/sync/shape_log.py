@@ -23,6 +23,8 @@ _HEADERS_ROOM = 4096
 class Pending:
     """Entries that are not appended yet. Pure."""
 
+    __slots__ = ("_entries", "_open", "last", "size")
+
     def __init__(self, after: Offset = SNAPSHOT_END) -> None:
         self.last = after
         """The newest offset that was taken in; anything at or before it is a repeat."""
@@ -80,14 +82,24 @@ def largest_entry(js: JetStreamContext) -> int:
 class ShapeLog:
     """Appends to `shapes.<handle>.log`. One writer at a time: the expected sequence fences any other."""
 
+    __slots__ = ("_end", "_handle", "_js", "_sequence", "whole")
+
     def __init__(self, js: JetStreamContext, handle: str) -> None:
         self._js = js
-        self._subject = subjects.shape_log(handle)
-        self.largest = largest_entry(js)
+        self._handle = handle
         self._sequence = 0
         self._end = SNAPSHOT_END
         self.whole = True
         """Whether what was found in the end was the end of a transaction."""
+
+    @property
+    def _subject(self) -> str:
+        return subjects.shape_log(self._handle)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest entry that it takes."""
+        return largest_entry(self._js)
 
     async def recover(self) -> Offset:
         """Learn where the log ends; returns the offset of its last entry."""

@@ -1,273 +1,167 @@
-"""The clauses that need no question to Postgres: equalities joined by AND. Parsing and matching are pure.
+"""Clauses that are decided here, and where the router finds them. Pure.
 
-`column = constant`, either order, constants being literals or `$n`; a boolean column alone, which is `column = true`;
-and constants alone (`true`, `1 = 1`), which Postgres judges once. A comparison is made on Postgres's own text
-of the value, and only for types whose equality is equality of that text once it is put into a canonical form;
-any other type or operator is left to Postgres (`predicates`), never guessed.
+A conjunction is a look-up of the columns that must be equal to something, and what else must hold: the narrowest of
+that finds it among those with the same values. Conjunctions alike but for constants share their `Form`.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
-from medley.sql.quoting import quote_identifier, quote_literal
-from services.sync.table import ColumnFacts, Refused
+from services.sync.conditions import Condition, Equal
+from services.sync.intervals import EVERYTHING, Interval
+from services.sync.lookups import Lookup, Wanted, together, wanted, width
+from services.sync.values import CANONICAL, Canonical
 
-_TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<string>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")+") | (?P<param>\$\d{1,5}) |
-      (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?) |
-      (?P<word>[^\W\d][\w$]*) | (?P<symbol>[=()])
-    )""",
-    re.VERBOSE,
-)
-
-_MOST = 1000
-_NOT_BOOLEAN = "WHERE clause must return a boolean"
-
-Canonical = Callable[[str], str]
-Condition = tuple[str, str, str]
-"""(column, type, the constant as Postgres writes it in that type)"""
+Row = Mapping[str, str | None]
+KeyOf = Callable[[Row], Hashable]
+Place = tuple["Form", Hashable, Lookup | None, Any]
+"""Where the router keeps a clause: the columns, their values, another condition's lookup, and its place there."""
 
 
-def _number(text: str) -> str:
-    """Postgres writes a numeric without exponent; zeros behind the point do not count."""
-    return text.rstrip("0").rstrip(".") if "." in text else text
+class Form:
+    """Columns in order of name, and how the values of a row become a key; None when one of them is NULL or absent."""
+
+    __slots__ = ("columns", "key_of")
+
+    def __init__(self, columns: tuple[str, ...], canonical: tuple[Canonical, ...]) -> None:
+        self.columns = columns
+        self.key_of = _key_of(columns, canonical)
+
+    def key(self, values: Sequence[Hashable]) -> Hashable:
+        """That of canonical values: one alone is its own key, which is quicker, and smaller."""
+        return values[0] if len(values) == 1 else tuple(values)
 
 
-def _same(text: str) -> str:
-    return text
+def _key_of(columns: tuple[str, ...], canonical: tuple[Canonical, ...]) -> KeyOf:
+    if not columns:
+        return lambda _: ()
+    if len(columns) == 1:
+        [name], [of] = columns, canonical
+        if of is CANONICAL["text"]:
+            return lambda row: row.get(name)
 
+        def one(row: Row) -> Hashable:
+            text = row.get(name)
+            return None if text is None else of(text)
 
-def _bool(text: str) -> str:
-    return text[0]
+        return one
+    pairs = tuple(zip(columns, canonical, strict=True))
 
-
-CANONICAL: dict[str, Canonical] = {
-    **dict.fromkeys(("int2", "int4", "int8", "oid", "uuid", "text", "varchar", "name", "bytea"), _same),
-    **dict.fromkeys(("date", "time", "timestamp", "timestamptz"), _same),
-    "numeric": _number,
-    "bool": _bool,
-    "bpchar": lambda text: text.rstrip(" "),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Equality:
-    column: str
-    constant: str
-    """As it was written, without quotes."""
-    sql: str
-    """The same condition, written out of its parts: identifiers and literals quoted."""
-    at: int = field(default=0, compare=False)
-    """Where the column stands in the clause."""
-    bare: bool = False
-    """The column stands for itself, and so must be a boolean."""
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A condition that is the same for every row."""
-
-    sql: str
-
-
-Term = Equality | Constant
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A conjunction, ready for the index: columns in order of name, with their canonical values."""
-
-    columns: tuple[str, ...]
-    values: tuple[str, ...]
-    canonical: tuple[Canonical, ...]
-    never: bool = False
-    """Two equalities of one column contradict each other: no row can match."""
-
-    def key_of(self, row: Mapping[str, str | None]) -> tuple[str, ...] | None:
-        """The row's values for `columns`, canonical; None when one of them is NULL or absent."""
+    def several(row: Row) -> Hashable:
         key = []
-        for column, canonical in zip(self.columns, self.canonical, strict=True):
-            value = row.get(column)
-            if value is None:
+        for name, of in pairs:
+            text = row.get(name)
+            if text is None:
                 return None
-            key.append(canonical(value))
+            key.append(of(text))
         return tuple(key)
 
-    def matches(self, row: Mapping[str, str | None]) -> bool:
-        return not self.never and self.key_of(row) == self.values
+    return several
 
 
-NOTHING = Where((), (), (), never=True)
+@lru_cache(maxsize=4096)
+def _form(columns: tuple[str, ...], types: tuple[str, ...]) -> Form:
+    return Form(columns, tuple(CANONICAL[kind] for kind in types))
+
+
+class Where:
+    """A conjunction. `rest`: what else must hold of other columns, the narrowest first."""
+
+    __slots__ = ("form", "key", "never", "rest")
+
+    def __init__(self, form: Form, key: Hashable, rest: tuple[Wanted, ...] = (), never: bool = False) -> None:
+        self.form, self.key, self.rest = form, key, rest
+        self.never = never
+        """Conditions contradict each other: no row can match."""
+
+    def matches(self, row: Row) -> bool:
+        if self.never or self.form.key_of(row) != self.key:
+            return False
+        for lookup, place in self.rest:
+            text = row.get(lookup.column)
+            if text is None or not lookup.holds(place, text):
+                return False
+        return True
+
+    def places(self) -> Iterable[Place]:
+        if not self.never:
+            yield (self.form, self.key, *(self.rest[0] if self.rest else (None, None)))
+
+
+NOTHING = Where(Form((), ()), (), never=True)
 """A clause that is true for no row."""
 
 
-def parse(text: str, params: Sequence[str]) -> list[Term]:
-    """The conditions of a clause. Raises Refused with the place of what is not understood."""
-    tokens = _tokens(text)
-    terms = []
-    place = 0
-    while True:
-        term, place = _term(tokens, place, params, text)
-        terms.append(term)
-        if len(terms) > _MOST:
-            raise Refused("where", f"more than {_MOST} conditions")
-        if place == len(tokens):
-            return terms
-        kind, value, at = tokens[place]
-        if kind != "word" or value.lower() != "and":
-            raise _unsupported(text, at)
-        place += 1
-
-
-Token = tuple[str, str, int]
-
-
-def _tokens(text: str) -> list[Token]:
-    tokens: list[Token] = []
-    place = 0
-    stripped = text.rstrip()
-    while place < len(stripped):
-        match = _TOKEN.match(stripped, place)
-        if match is None or match.lastgroup is None:
-            raise _unsupported(text, len(stripped) - len(stripped[place:].lstrip()))
-        tokens.append((match.lastgroup, match.group(match.lastgroup), match.start(match.lastgroup)))
-        place = match.end()
-    return tokens
-
-
-def _unsupported(text: str, at: int) -> Refused:
-    near = text[at : at + 20].strip()
-    found = f"unsupported at location {at}, near {near!r}" if near else f"unexpected end at location {at}"
-    return Refused("where", f"{found}: not column = constant, joined by AND")
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    at: int
-
-    @property
-    def sql(self) -> str:
-        return quote_identifier(self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    text: str
-    sql: str
-    boolean: bool = False
-
-
-def _term(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[Term, int]:
-    depth = 0
-    while place < len(tokens) and tokens[place][1] == "(" and tokens[place][0] == "symbol":
-        depth, place = depth + 1, place + 1
-    left, after = _operand(tokens, place, params, text)
-    if after < len(tokens) and tokens[after][1] == "=":
-        sign = tokens[after][2]
-        right, after = _operand(tokens, after + 1, params, text)
-        term = _comparison(left, right, text, sign)
-    else:
-        term = _alone(left)
-    for _ in range(depth):
-        if after >= len(tokens) or tokens[after][1] != ")":
-            raise _unsupported(text, tokens[after][2] if after < len(tokens) else len(text))
-        after += 1
-    return term, after
-
-
-def _comparison(left: _Column | _Value, right: _Column | _Value, text: str, sign: int) -> Term:
-    match (left, right):
-        case (_Column(), _Value()):
-            return Equality(left.name, right.text, f"{left.sql} = {right.sql}", left.at)
-        case (_Value(), _Column()):
-            return Equality(right.name, left.text, f"{right.sql} = {left.sql}", right.at)
-        case (_Value(), _Value()):
-            return Constant(f"{left.sql} = {right.sql}")
-        case _:
-            raise _unsupported(text, sign)
-
-
-def _alone(operand: _Column | _Value) -> Term:
-    match operand:
-        case _Column(name, at):
-            return Equality(name, "true", operand.sql, at, bare=True)
-        case _Value(_, sql, boolean=True):
-            return Constant(sql)
-        case _:
-            raise Refused("where", _NOT_BOOLEAN)
-
-
-def _operand(tokens: Sequence[Token], place: int, params: Sequence[str], text: str) -> tuple[_Column | _Value, int]:
-    if place >= len(tokens):
-        raise _unsupported(text, len(text))
-    kind, value, at = tokens[place]
-    match kind:
-        case "string":
-            plain = value[1:-1].replace("''", "'")
-            return _Value(plain, quote_literal(plain)), place + 1
-        case "number":
-            return _Value(value, value), place + 1
-        case "param":
-            number = int(value[1:])
-            if not 1 <= number <= len(params):
-                raise Refused("where", f"At location {at}: parameter {value} was not provided")
-            return _Value(params[number - 1], quote_literal(params[number - 1])), place + 1
-        case "quoted":
-            return _Column(value[1:-1].replace('""', '"'), at), place + 1
-        case "word" if value.lower() in ("true", "false"):
-            return _Value(value.lower(), value.lower(), boolean=True), place + 1
-        case "word" if value.lower() not in ("and", "or", "not", "null", "in", "is", "like"):
-            return _Column(value.lower(), at), place + 1
-        case _:
-            raise _unsupported(text, at)
-
-
-@dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of several conjunctions: of those that compare the same columns, all the values that they want."""
+    """One of several conjunctions: of those of equalities alone that compare the same columns, all their keys."""
 
-    groups: tuple[tuple[Where, frozenset[tuple[str, ...]]], ...]
-    """`Where` without values, and these."""
+    __slots__ = ("groups", "others")
 
-    def matches(self, row: Mapping[str, str | None]) -> bool:
-        return any(probe.key_of(row) in values for probe, values in self.groups)
+    def __init__(self, groups: tuple[tuple[Form, frozenset[Hashable]], ...], others: tuple[Where, ...]) -> None:
+        self.groups, self.others = groups, others
+
+    def matches(self, row: Row) -> bool:
+        if any(form.key_of(row) in keys for form, keys in self.groups):
+            return True
+        return any(one.matches(row) for one in self.others)
+
+    def places(self) -> Iterable[Place]:
+        for form, keys in self.groups:
+            for key in keys:
+                yield form, key, None, None
+        # Conjunctions that share a place are found there once.
+        yield from dict.fromkeys(place for one in self.others for place in one.places())
 
 
 def compile_alternatives(alternatives: Sequence[Sequence[Condition]]) -> AnyOf:
     """What is true when one of the conjunctions is."""
-    groups: dict[tuple[str, ...], tuple[Where, set[tuple[str, ...]]]] = {}
+    groups: dict[Form, set[Hashable]] = {}
+    others = []
     for conditions in alternatives:
         where = compile_conditions(conditions)
-        if not where.never:
-            probe = Where(where.columns, (), where.canonical)
-            groups.setdefault(where.columns, (probe, set()))[1].add(where.values)
-    return AnyOf(tuple((probe, frozenset(values)) for probe, values in groups.values()))
+        if where.rest:
+            others.append(where)
+        elif not where.never:
+            groups.setdefault(where.form, set()).add(where.key)
+    return AnyOf(tuple((form, frozenset(keys)) for form, keys in groups.items()), tuple(others))
 
 
-def compile_conditions(conditions: Sequence[Condition]) -> Where:
-    """The clause for the index, from the conditions that the registry keeps."""
-    wanted: dict[str, str] = {}
-    canonical: dict[str, Canonical] = {}
+def compile_conditions(conditions: Sequence[Condition | tuple[str, str, str]]) -> Where:
+    """The conjunction of conditions; those that the registry keeps are plain tuples."""
+    types: dict[str, str] = {}
+    values: dict[str, Hashable] = {}
+    texts: dict[str, str] = {}
     never = False
-    for column, type_name, text in conditions:
-        canonical[column] = CANONICAL[type_name]
-        value = canonical[column](text)
-        never = never or wanted.setdefault(column, value) != value
-    names = tuple(sorted(wanted))
-    return Where(names, tuple(wanted[n] for n in names), tuple(canonical[n] for n in names), never)
+    others: list[Wanted] = []
+    for condition in conditions:
+        if isinstance(condition, tuple):
+            column, kind, text = Equal(*condition)
+            types[column] = kind
+            texts.setdefault(column, text)
+            value = CANONICAL[kind](text)
+            never = never or values.setdefault(column, value) != value
+        else:
+            others.append(wanted(condition))
+    rest = _rest(others, texts)
+    names = tuple(sorted(values))
+    form = _form(names, tuple(types[name] for name in names))
+    return Where(form, form.key([values[name] for name in names]), rest or (), never or rest is None)
 
 
-def check_type(columns: Mapping[str, ColumnFacts], equality: Equality) -> ColumnFacts:
-    """The compared column. Raises Refused when it is unknown, or of a type that is not compared by its text."""
-    facts = columns.get(equality.column)
-    if facts is None:
-        raise Refused("where", f"At location {equality.at}: unknown reference {equality.column}")
-    if equality.bare and (facts.type_name != "bool" or facts.dims):
-        raise Refused("where", _NOT_BOOLEAN)
-    if facts.type_name not in CANONICAL or facts.dims or not facts.deterministic:
-        kind = facts.type_name + "[]" * bool(facts.dims)
-        raise Refused("where", f"{equality.column} is of type {kind}: it is not compared by its text")
-    return facts
+def _rest(others: Sequence[Wanted], texts: Mapping[str, str]) -> tuple[Wanted, ...] | None:
+    """Ranges of one column are one, and none where its value is known; None when something can never hold."""
+    ranges: dict[Lookup, Interval] = {}
+    rest: list[Wanted] = []
+    for lookup, place in others:
+        if lookup.kind != "range":
+            rest.append((lookup, place))
+        elif lookup.column in texts:
+            if not lookup.holds(place, texts[lookup.column]):
+                return None
+        else:
+            both = together(ranges.get(lookup, EVERYTHING), place)
+            if both is None:
+                return None
+            ranges[lookup] = both
+    return tuple(sorted((*rest, *ranges.items()), key=width))

@@ -1,5 +1,6 @@
 """Random where clauses over the columns of a table."""
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,7 @@ _CONSTANT_OF = {
     **{"int": ("int4", "int4", "int8", "int2"), "num": ("numeric",), "float": ("float8",), "text": ("text",)},
     **{"iv": ("interval",), "ts": ("ts",), "range": ("range",), "spans": ("ranges",), "mood": ("mood",)},
 }
+_SIGNS = ("<", "<=", ">", ">=")
 _NOT_EQUAL = ("json",)  # without operators to compare with
 _NOT_ORDERED = ("json", "spans", "char")
 
@@ -76,8 +78,11 @@ class Clauses:
         )
 
     def _found(self) -> Expression:
-        """What an index may find: equalities, lists, and what is made of these; sometimes with anything else."""
-        parts = [self._equal() for _ in range(self._chance.choice((1, 1, 1, 2, 2, 3)))]
+        """What an index may find, and what is made of such; sometimes with anything else."""
+        parts = [
+            self._equal() if self._chance.random() < 0.5 else self._reached(self._column())
+            for _ in range(self._chance.choice((1, 1, 1, 2, 2, 3)))
+        ]
         if self._chance.random() < 0.3:
             parts.append(self._of("bool", self._chance.randint(1, 2)))
         self._chance.shuffle(parts)
@@ -99,6 +104,68 @@ class Clauses:
             text = "{0} = {1}" if self._chance.random() < 0.75 else "{1} = {0}"
             return Expression(text=text, kind="bool", args=(leaf, self._near(column)))
         return self._listed(leaf, column, "IN")
+
+    def _reached(self, column: TableColumn) -> Expression:
+        """What an index finds otherwise: by a range, a prefix, or what a value contains."""
+        leaf = self._leaf(column)
+        match KINDS[column.kind].of:
+            case "text" | "name" | "bpchar" if self._chance.random() < 0.6:
+                return self._begins(leaf, column)
+            case "ints" | "texts" as of:
+                return self._has(leaf, column, "int4" if of == "ints" else "text")
+            case "jsonb":
+                return self._holds(leaf, column)
+            case of if of in (*_NOT_ORDERED, "range", "numrange"):
+                return self._about(column)
+        low, high, sign = self._near(column), self._near(column), self._chance.choice(_SIGNS)
+        match self._chance.random():
+            case x if x < 0.3:
+                return Expression(text=f"{{0}} {sign} {{1}}", kind="bool", args=(leaf, low))
+            case x if x < 0.5:
+                return Expression(text=f"{{1}} {sign} {{0}}", kind="bool", args=(leaf, low))
+            case x if x < 0.7:
+                return Expression(text="{0} BETWEEN {1} AND {2}", kind="bool", args=(leaf, low, high))
+        text = f"{{0}} {self._chance.choice(_SIGNS[2:])} {{1}} AND {{0}} {self._chance.choice(_SIGNS[:2])} {{2}}"
+        return Expression(text=text, kind="bool", args=(leaf, low, high))
+
+    def _begins(self, leaf: Expression, column: TableColumn) -> Expression:
+        value = self._near(column).text or ""
+        cut = value[: self._chance.randint(0, 3)]
+        if column.kind not in ("name", "bpchar", "loose_char", "c_char") and self._chance.random() < 0.3:
+            text = self._chance.choice(("{0} ^@ {1}", "starts_with({0}, {1})"))
+            return Expression(text=text, kind="bool", args=(leaf, self._written(cut, "text")))
+        escaped = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in cut)
+        pattern = escaped + self._chance.choice(("%", "%", "%", "%%", "_%", "%a", "", "\\%%"))
+        return Expression(text="{0} LIKE {1}", kind="bool", args=(leaf, self._written(pattern, "pattern")))
+
+    def _written(self, text: str, kind: str) -> Expression:
+        return Expression(text=text, kind=kind, style=self._chance.choice(("literal", "typed", "param")))
+
+    def _has(self, leaf: Expression, column: TableColumn, element: str) -> Expression:
+        sign = self._chance.choice(("@>", "@>", "&&", "= ANY"))
+        if sign != "= ANY":
+            swapped = sign == "@>" and self._chance.random() < 0.3
+            text = "{1} <@ {0}" if swapped else f"{{0}} {sign} {{1}}"
+            return Expression(text=text, kind="bool", args=(leaf, self._near(column)))
+        chosen = ("1", "2", "5", "7") if element == "int4" else ("a", "b", "a b", 'c"d', "null", "")
+        value = self._written(self._chance.choice(chosen), element).model_copy(update={"style": "typed"})
+        return Expression(text="{1} = ANY ({0})", kind="bool", args=(leaf, value))
+
+    def _holds(self, leaf: Expression, column: TableColumn) -> Expression:
+        """A part of a document that the column has, or what one of its keys is."""
+        document = json.loads(self._near(column).text or "null")
+        if isinstance(document, dict) and document:
+            key = self._chance.choice(sorted(document))
+            inner = document[key]
+            if self._chance.random() < 0.5:
+                text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+                args = (leaf, self._written(key, "jkey"), self._written(text, "text"))
+                return Expression(text="{0} ->> {1} = {2}", kind="bool", args=args)
+            document = {key: inner}
+        elif isinstance(document, list) and document:
+            document = [self._chance.choice(document)]
+        part = self._written(json.dumps(document, ensure_ascii=False), "jsonb")
+        return Expression(text=self._chance.choice(("{0} @> {1}", "{1} <@ {0}")), kind="bool", args=(leaf, part))
 
     def _listed(self, leaf: Expression, column: TableColumn, word: str) -> Expression:
         count = self._chance.randint(1, 5)

@@ -105,6 +105,13 @@ _JSON = (
     *('{"a": 1, "b": [1, 2], "t": "x"}', '{"a": null}', "[]", '"x"', "null", '{"artist": "Ann", "bpm": 120.5}', "1.0"),
     *('{"a": "1"}', '[1, [2, {"a": true}]]', '{"": ""}', '{"a": {"b": {"c": [null, 1e5]}}}', "true", "1", '"\\u00e9"'),
     *('{"b": [], "a": [0]}', '{"bpm": "fast"}', "-0", "{}"),
+    *(
+        '{"a": 1.0}',
+        '{"a": "1.0"}',
+        '{"a": [1.00, "x"], "b": {"a": 1}}',
+        '{"artist": ["Ann", "Bob"]}',
+        '["a", 1, null]',
+    ),
 )
 
 KINDS: dict[str, Kind] = {
@@ -119,6 +126,8 @@ KINDS: dict[str, Kind] = {
     "float8": Kind("float8", "float", _FLOATS),
     "text": Kind("text", "text", _TEXTS),
     "c_text": Kind("text", "text", _TEXTS, '"C"'),
+    "c_varchar": Kind("varchar(12)", "text", _short(12), '"C"'),
+    "c_char": Kind("char(4)", "bpchar", _short(4), '"C"'),
     "loose": Kind("text", "text", _short(20), "oracle.loose"),
     "german": Kind("text", "text", _short(20), "oracle.german"),
     "varchar": Kind("varchar(12)", "text", _short(12)),

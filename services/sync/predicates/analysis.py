@@ -14,13 +14,15 @@ from medley.clauses.subqueries import has_subquery
 from medley.clauses.text import Clause, read
 from medley.contracts.shapes import ClauseColumn, ClauseObject, Predicate, ShapeDefinition, Tier
 from services.sync.catalog import SQL
-from services.sync.predicates.index import Index, index
+from services.sync.conditions import Equal
+from services.sync.equalities import Constant, Equality, Term, check_type, parse
+from services.sync.predicates.alternatives import Index
+from services.sync.predicates.index import index
 from services.sync.related.analysis import with_subqueries
 from services.sync.table import Refused, Table
-from services.sync.where import Condition, Constant, Equality, Term, check_type, parse
 
 Connection = asyncpg.pool.PoolConnectionProxy
-Conditions = tuple[Condition, ...]
+Conditions = tuple[Equal, ...]
 
 
 async def analyse(
@@ -135,5 +137,5 @@ async def _conditions(connection: Connection, table: Table, equalities: list[Equ
         raise Refused("where", str(error)) from error
     assert texts is not None
     return tuple(
-        (name, columns[name].type_name, text) for (name, _), text in zip(distinct, texts.values(), strict=True)
+        Equal(name, columns[name].type_name, text) for (name, _), text in zip(distinct, texts.values(), strict=True)
     )

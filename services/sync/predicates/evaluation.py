@@ -66,6 +66,9 @@ class Evaluation:
         self._lock = asyncio.Lock()
         self._connection: asyncpg.pool.PoolConnectionProxy | None = None
         self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
+        self.questions = 0
+        self.rows = 0
+        """How many questions there were, and rows that they were about; those that find who is to blame count, too."""
 
     async def ask(
         self, table: str, rows: Sequence[Row], asked: Sequence[Asked], known: Sequence[dict[Named, str]]
@@ -173,6 +176,8 @@ class Evaluation:
         self._prepared[asked.sql] = statement
         while len(self._prepared) > _PREPARED:
             del self._prepared[next(iter(self._prepared))]
+        self.questions += 1
+        self.rows += asked.rows
         true: dict[int, set[int]] = {}
         for template, number, numbers in await statement.fetch(*asked.values, timeout=self._seconds + 30):
             if template < 0:

@@ -122,15 +122,28 @@ def unwrapped(items: Items) -> Items:
 
 
 def column(items: Items, columns: Mapping[str, ClauseColumn]) -> ClauseColumn | None:
-    """The column that this is, if it is nothing else; a varchar that is looked at as text is itself."""
+    """The column that this is, if it is nothing else; varchars that are looked at as text are themselves."""
     match tuple(items):
         case (Word(text) | Name(text),):
             return columns.get(text)
-        case (Group("(", inner), Cast("text")):
+        case (Group("(", inner), Cast("text" | "text[]" as kind)):
             found = column(inner, columns)
-            return found if found is not None and found.type_name == "varchar" else None
+            return found if found is not None and found.type_name == kind.replace("text", "varchar") else None
         case _:
             return None
+
+
+def document(
+    items: Items, columns: Mapping[str, ClauseColumn], sign: str = "->"
+) -> tuple[ClauseColumn, tuple[str, ...]] | None:
+    """A jsonb column, and the keys by which its inner part is reached; the last one by `sign`."""
+    items = unwrapped(items)
+    match tuple(items):
+        case (*left, Word(found), Text(key), Cast("text")) if found == sign:
+            outer = document(left, columns)
+            return None if outer is None else (outer[0], (*outer[1], key))
+    whole = column(items, columns) if sign == "->" else None
+    return (whole, ()) if whole is not None and whole.type_name == "jsonb" else None
 
 
 def constant(items: Items) -> Constant | None:
@@ -145,12 +158,33 @@ def constant(items: Items) -> Constant | None:
             return Constant(text, "integer")
         case (Word(text),) if text.replace(".", "", 1).isdigit():
             return Constant(text, "numeric")
-        case (Group("(", (Word(text),)), Cast("numeric" | "bigint" | "smallint" | "oid" as kind)) if text.isdigit():
-            return Constant(text, kind)
-        case (Group("(", (Text(text), Cast("character varying"))), Cast("text")):
-            return Constant(text, "text")
+        case (Group("(", inner), Cast(kind)):
+            return _converted(constant(inner), kind)
         case _:
             return None
+
+
+def _converted(value: Constant | None, kind: str) -> Constant | None:
+    """A constant that is cast, where that leaves its text what it is."""
+    if value is None or value.text is None:
+        return None
+    match value.type, kind:
+        case ("integer", "numeric" | "bigint" | "smallint") | ("character varying", "text"):
+            return Constant(value.text, kind)
+        case ("integer", "oid") if value.text.isdigit():
+            return Constant(value.text, kind)
+        case ("integer" | "numeric", "double precision") if _is_float(value.text):
+            return Constant(value.text, kind)
+        case _:
+            return None
+
+
+def _is_float(text: str) -> bool:
+    """Not one that is out of range: Postgres does not take these for zero, or for infinite."""
+    found = float(text)
+    if found in (float("inf"), float("-inf")):
+        return "Infinity" in text
+    return found != 0 or not text.strip("-0.")
 
 
 def constants(items: Items) -> list[Constant] | None:

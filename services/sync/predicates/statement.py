@@ -48,6 +48,8 @@ class Question:
     """The answer's number of a clause that stands alone → its place among what was asked."""
     sets: tuple[tuple[int, ...], ...]
     """Template → set → its place among what was asked."""
+    rows: int
+    """How many it is about."""
 
 
 def question(table: str, rows: Sequence[Row], asked: Sequence[Asked]) -> Question:
@@ -72,7 +74,7 @@ def question(table: str, rows: Sequence[Row], asked: Sequence[Asked]) -> Questio
     if alone or not branches:
         branches.insert(0, _alone([asked[place].unit for place in alone], names))
     sql = f"WITH {_rows(columns.values(), names)}\n" + "\nUNION ALL\n".join(branches)
-    return Question(sql, tuple(values), tuple(alone), tuple(sets))
+    return Question(sql, tuple(values), tuple(alone), tuple(sets), len(rows))
 
 
 class _Names:

@@ -25,7 +25,7 @@ class Follower:
 
     def __init__(self, shape: LiveShape, families: Families) -> None:
         self.shape = shape
-        self.family, self.constants = families.of(shape.record)
+        self.family, self.constants = families.of(shape.record.whole())
         self.fed = 0
         """Sequence of CHANGES up to which it has what concerns it; what is older is told by its log and snapshot."""
         self._settled = False

@@ -3,8 +3,9 @@
 import pytest
 
 from medley.contracts.shapes import Column
+from services.sync.equalities import Constant, Equality, check_type, parse
 from services.sync.table import ColumnFacts, Refused
-from services.sync.where import Constant, Equality, check_type, compile_conditions, parse
+from services.sync.where import compile_conditions
 
 
 def test_every_way_to_write_an_equality() -> None:

@@ -1,0 +1,43 @@
+"""What sync says of itself in numbers (`GET /metrics` beside its health): shapes by tier, and what Postgres is asked.
+
+The tiers are those that `medley tail --explain` tells. Numbers are those of the term: another one starts at 0.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from medley.runtime.metrics import Metric
+from services.sync.live import LiveShape
+from services.sync.predicates.evaluation import Evaluation
+
+
+def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, lsn: int) -> list[Metric]:
+    """Those of the sync that holds the slot."""
+    tiers = Counter((shape.tier, "true" if shape.candidates is not None else "false") for shape in shapes)
+    by_tier = [({"tier": tier, "indexed": indexed}, float(count)) for (tier, indexed), count in sorted(tiers.items())]
+    return [
+        Metric(
+            "medley_sync_shapes",
+            "gauge",
+            "Open shapes by who decides about a change; indexed: Postgres is asked about rows that a look-up finds.",
+            by_tier,
+        ),
+        Metric(
+            "medley_sync_clause_questions_total",
+            "counter",
+            "Questions to Postgres about clauses: one for each table and round, more when a clause fails.",
+            [({}, evaluation.questions)],
+        ),
+        Metric(
+            "medley_sync_clause_rows_total",
+            "counter",
+            "Distinct rows that these were about.",
+            [({}, evaluation.rows)],
+        ),
+        Metric("medley_sync_position", "gauge", "LSN up to which shapes have every entry.", [({}, lsn)]),
+    ]
+
+
+def of_role(role: str) -> Metric:
+    """Who leads, and who stands by."""
+    return Metric("medley_sync_active", "gauge", "Whether this sync holds the slot.", [({}, float(role == "active"))])
