@@ -183,6 +183,8 @@ class _Reader:
         stop = min(places["WHERE"], places["ORDER"])
         if any(self._selects(at) for at in range(start, places["FROM"])):
             raise NotUnderstood("a subquery stands in the list of another one's SELECT")
+        if places["FROM"] == end:
+            raise NotUnderstood("a subquery reads no table")
         schema, table, alias = self._table(places["FROM"] + 1, stop)
         where = None
         if places["WHERE"] < end:

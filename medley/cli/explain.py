@@ -60,6 +60,7 @@ def explained(record: ShapeRecord) -> list[str]:
     if predicate is None:
         return [*lines, f"tier    {'index' if record.conditions else 'whole'}"]
     lines += [f"clause  {' '.join(predicate.sql.split())}", f"tier    {predicate.tier}: {_WAYS[predicate.tier]}"]
+    lines += [f"reads   {table.schema_name}.{table.name}" for table in predicate.tables]
     if predicate.index:
         lead = "asked about rows with" if predicate.tier == "postgres" else "index"
         lines += [f"{lead}  {line}" for line in predicate.index]

@@ -8,6 +8,7 @@ versions of what it stands on.
 import asyncpg
 
 from medley.clauses import objects
+from medley.clauses.clock import may_tell_the_clock
 from medley.clauses.judge import RULES, Scope, UsableColumn, understood
 from medley.clauses.refusal import Refusal
 from medley.clauses.subqueries import has_subquery
@@ -41,7 +42,8 @@ async def analyse(
         columns = await _columns(connection, table)
         if has_subquery(clause):
             return None, await with_subqueries(connection, table, clause, definition, columns)
-        simple = await _simple(connection, table, definition, columns)
+        plain = not may_tell_the_clock(clause, definition.params)
+        simple = await _simple(connection, table, definition, columns) if plain else None
         return simple or (None, await _predicate(connection, table, clause, definition.params, columns))
     except Refusal as refusal:
         raise Refused(refusal.field, refusal.text) from refusal

@@ -5,12 +5,14 @@ from collections.abc import Collection, Sequence
 import asyncpg
 
 from medley.clauses import objects
+from medley.clauses.form import form
 from medley.clauses.judge import Scope, UsableColumn
 from medley.clauses.refusal import Refusal
 from medley.clauses.subqueries import ReadTable, related
 from medley.clauses.text import Clause
 from medley.contracts.shapes import ClauseColumn, ClauseObject, ClauseTable, Predicate, ShapeDefinition
 from services.sync.catalog import SQL
+from services.sync.related.conditions import shown
 from services.sync.table import Table, select_columns
 
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -31,10 +33,20 @@ async def with_subqueries(
     stands_on = dict(found.objects)
     collated = {table.oid, *(one.oid for one in found.tables)}
     stands_on.update(await objects.versions(connection, [("table", oid) for oid in sorted(collated)]))
+    itself = ClauseTable(
+        oid=table.oid,
+        schema_name=table.schema,
+        name=table.name,
+        partitioned=table.partitioned,
+        publication_entry=0,
+        columns=own,
+        key=table.primary_key,
+    )
     return Predicate(
         sql=found.sql,
         columns=own,
         objects=tuple(ClauseObject(kind=kind, oid=oid, version=text) for (kind, oid), text in stands_on.items()),
+        index=shown(form(found.sql), itself, tables),
         tables=tuple(tables),
     )
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medley.clauses.form import Form, form
-from medley.contracts.shapes import ClauseColumn
-from medley.sql.lexer import lex
+from medley.clauses.form import form
 from services.sync.live import Incoming, LiveShape
-from services.sync.predicates.index import index
+from services.sync.predicates.alternatives import Index
+from services.sync.related.conditions import conditions
 from services.sync.related.family import Families
 from services.sync.where import AnyOf, compile_alternatives
 
@@ -35,16 +34,15 @@ class Follower:
 
     def outer(self) -> Candidate:
         """The rows of its own table that may be in the shape."""
-        sql, own = self._sql, self.family.own
-        return Candidate(_found(form(sql), own.name, own.columns), self)
+        own = self.family.own
+        return Candidate(_compiled(conditions(form(self._sql), own.name, own.columns)), self)
 
     def inner(self) -> Iterator[tuple[int, Candidate]]:
         """For each table that a subquery reads, the rows that may be in its result."""
         by_name = {(table.schema_name, table.name): table for table in self.family.tables}
         for one in form(self._sql).walk():
             table = by_name[one.schema or "", one.table]
-            where = _found(one.where, one.alias, table.columns) if one.where is not None else None
-            yield table.oid, Candidate(where, self)
+            yield table.oid, Candidate(_compiled(conditions(one.where, one.alias, table.columns)), self)
 
     @property
     def _sql(self) -> str:
@@ -71,27 +69,5 @@ class Follower:
         )
 
 
-def _found(condition: Form, alias: str, columns: Sequence[ClauseColumn]) -> AnyOf | None:
-    """What the index can find rows by; the names of the condition without their table's."""
-    text = condition.write(lambda one: f'"{one.table}"')
-    found = index(_plain(text, alias), columns)
+def _compiled(found: Index | None) -> AnyOf | None:
     return compile_alternatives(found.alternatives) if found is not None else None
-
-
-def _plain(text: str, alias: str) -> str:
-    """`alias.column` becomes `column`."""
-    pieces = []
-    tokens = list(lex(text))
-    at = place = 0
-    while place < len(tokens):
-        token = tokens[place]
-        name = token.text if token.kind == "word" else token.text[1:-1].replace('""', '"')
-        dotted = (
-            place + 2 < len(tokens) and tokens[place + 1].text == "." and tokens[place + 2].kind in ("word", "name")
-        )
-        if token.kind in ("word", "name") and dotted and name == alias:
-            pieces.append(text[at : token.offset])
-            at = tokens[place + 2].offset
-            place += 2
-        place += 1
-    return "".join((*pieces, text[at:]))
