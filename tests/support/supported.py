@@ -13,8 +13,9 @@ SET search_path = {s}, public;
 CREATE TYPE mood AS ENUM ('calm', 'glad', 'wild');
 CREATE FUNCTION initial(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT left($1, 1)';
 CREATE TABLE songs (
-    id int PRIMARY KEY, title text, artist text, path text COLLATE "C", album uuid, track int, bpm numeric, rating float8,
-    live bool, released date, added timestamptz, mood mood, tags text[], metadata jsonb, span int4range, words tsvector
+    id int PRIMARY KEY, title text, artist text, path text COLLATE "C", album uuid, track int, bpm numeric,
+    rating float8, live bool, released date, added timestamptz, mood mood, tags text[], metadata jsonb, span int4range,
+    words tsvector
 );
 CREATE TABLE playlists (id int PRIMARY KEY, owner text);
 CREATE TABLE playlist_songs (playlist_id int, song_id int, PRIMARY KEY (playlist_id, song_id));

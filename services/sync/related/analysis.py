@@ -24,11 +24,11 @@ async def with_subqueries(
     """Raises Refusal, Transient. The tables' places in the publication are still to be found."""
     scope = Scope(table.oid, table.name, tuple(UsableColumn(column.name, column.type_sql) for column in columns))
     found = await related(connection, scope, table.schema, clause, definition.params)
-    shown = {facts.column.name for facts in select_columns(table, definition)} | found.columns
+    needed = {facts.column.name for facts in select_columns(table, definition)} | found.columns
     for one in found.tables:
         if one.oid == table.oid:
-            shown |= one.columns
-    own = tuple(column for column in columns if column.name in shown)
+            needed |= one.columns
+    own = tuple(column for column in columns if column.name in needed)
     tables = [await _read_table(connection, one, table, own, clause) for one in found.tables]
     stands_on = dict(found.objects)
     collated = {table.oid, *(one.oid for one in found.tables)}
