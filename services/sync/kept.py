@@ -23,6 +23,7 @@ from services.sync.conditions import Equal
 from services.sync.entries import Clause, Encoder
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
+from services.sync.related.conditions import shown
 from services.sync.visibility import Snapshot
 
 
@@ -93,8 +94,13 @@ class Kept:
         shared = self.common.record.predicate
         if shared is None:
             return None
-        found = Index((self.conditions,), exact=True) if self.conditions else index(self.sql, shared.columns)
-        return shared.model_copy(update={"sql": self.sql, "index": found.shown() if found is not None else ()})
+        return shared.model_copy(update={"sql": self.sql, "index": self._shown(shared)})
+
+    def _shown(self, predicate: Predicate) -> tuple[str, ...]:
+        if predicate.tables:
+            return shown(self.sql, self.common.record.definition.table, predicate.columns, predicate.tables)
+        found = Index((self.conditions,), exact=True) if self.conditions else index(self.sql, predicate.columns)
+        return found.shown() if found is not None else ()
 
     def encoder(self, where: Clause | None) -> Encoder:
         return self.common.encoder.deciding(where)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 import asyncpg
 
 from medley.clauses import objects
-from medley.clauses.form import form
 from medley.clauses.judge import Scope, UsableColumn
 from medley.clauses.refusal import Refusal
 from medley.clauses.subqueries import ReadTable, related
@@ -33,20 +32,11 @@ async def with_subqueries(
     stands_on = dict(found.objects)
     collated = {table.oid, *(one.oid for one in found.tables)}
     stands_on.update(await objects.versions(connection, [("table", oid) for oid in sorted(collated)]))
-    itself = ClauseTable(
-        oid=table.oid,
-        schema_name=table.schema,
-        name=table.name,
-        partitioned=table.partitioned,
-        publication_entry=0,
-        columns=own,
-        key=table.primary_key,
-    )
     return Predicate(
         sql=found.sql,
         columns=own,
         objects=tuple(ClauseObject(kind=kind, oid=oid, version=text) for (kind, oid), text in stands_on.items()),
-        index=shown(form(found.sql), itself, tables),
+        index=shown(found.sql, table.name, own, tables),
         tables=tuple(tables),
     )
 

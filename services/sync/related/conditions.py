@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from medley.clauses.form import Form
+from medley.clauses.form import Form, form
 from medley.contracts.shapes import ClauseColumn, ClauseTable
 from medley.sql.lexer import lex
 from medley.sql.quoting import quote_identifier
@@ -17,17 +17,14 @@ def conditions(condition: Form | None, alias: str, columns: Sequence[ClauseColum
     return index(_plain(condition.write(lambda one: quote_identifier(one.table)), alias), columns)
 
 
-def shown(clause: Form, own: ClauseTable, tables: Sequence[ClauseTable]) -> tuple[str, ...]:
-    """For people: which rows of which table a change must be of, to be looked at."""
-    by_name = {(table.schema_name, table.name): table for table in tables}
-    places = [(clause, own.name, own)]
+def shown(sql: str, table: str, columns: Sequence[ClauseColumn], tables: Sequence[ClauseTable]) -> tuple[str, ...]:
+    """For people: which rows of which table a change must be of, to be looked at. `table` is the clause's own."""
+    clause = form(sql)
+    read = {(one.schema_name, one.name): one.columns for one in tables}
+    places = [(table, conditions(clause, table, columns))]
     for one in clause.walk():
-        if one.where is not None:
-            places.append((one.where, one.alias, by_name[one.schema or "", one.table]))
-    lines = []
-    for condition, alias, table in places:
-        found = conditions(condition, alias, table.columns)
-        lines += [f"{table.schema_name}.{table.name}: {line}" for line in (found.shown() if found is not None else ())]
+        places.append((one.table, conditions(one.where, one.alias, read[one.schema or "", one.table])))
+    lines = (f"{name}: {line}" for name, found in places if found is not None for line in found.shown())
     return tuple(dict.fromkeys(lines))
 
 
