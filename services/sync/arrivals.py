@@ -61,11 +61,14 @@ class Arrivals:
         self.newest = sequence
 
     async def receive(self, message: Msg) -> None:
+        sequence = message.metadata.sequence.stream
+        if sequence <= self.newest:
+            return  # the consumer started again
+        self.newest = sequence
         waiting = _Waiting(message)
         self._waiting.append(waiting)
         self._of[waiting.oid].append(waiting)
         self._bytes[waiting.oid] += len(message.data)
-        self.newest = max(self.newest, message.metadata.sequence.stream)
         self.wake.set()
         self._release()
 

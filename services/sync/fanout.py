@@ -12,8 +12,7 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -27,8 +26,10 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import ShapeRecord
 from services.sync.announcements import Announcements
+from services.sync.appends import Appends
 from services.sync.arrivals import Arrivals
 from services.sync.entries import Rotate, Transaction
+from services.sync.holds import Holds
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Evaluation
 from services.sync.predicates.tier import Ended, PostgresTier
@@ -46,7 +47,6 @@ from services.sync.turns import Turns
 log = structlog.get_logger()
 
 _RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
-_FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
 
 
 class Fanout:
@@ -77,14 +77,11 @@ class Fanout:
         self._sequence = 0
         self._inside: Transaction | None = None
         self._recent: deque[int] = deque(maxlen=_RECENT)
-        self._holds: dict[int, list[list[Incoming]]] = {}
+        self.holds = Holds()
         self.arrivals = Arrivals()
         self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
         self.related = RelatedTier(self.reading, self.arrivals)
-        self._touched: dict[str, LiveShape] = {}
-        self._dirty: dict[str, LiveShape] = {}
-        self._leaving: list[LiveShape] = []
-        self._waiting: list[asyncio.Future[None]] = []
+        self.appends = Appends(registry, self.arrivals.wake)
 
     async def recover(self, records: list[ShapeRecord]) -> None:
         """Take up the shapes of the registry and the position."""
@@ -132,21 +129,6 @@ class Fanout:
         self.remove(shape)
         await self.registry.forget(shape.record.handle)
 
-    @contextmanager
-    def holding(self, relations: Collection[int]) -> Iterator[list[Incoming]]:
-        """Keep the tables' messages while a shape is opened, so that it can be given those that it must not miss."""
-        held: list[Incoming] = []
-        for relation in relations:
-            self._holds.setdefault(relation, []).append(held)
-        try:
-            yield held
-        finally:
-            for relation in relations:
-                # By identity: what two openings hold may well be equal.
-                others = [other for other in self._holds.pop(relation) if other is not held]
-                if others:
-                    self._holds[relation] = others
-
     def recent(self) -> tuple[int, ...]:
         """The transactions fanned out lately, oldest first."""
         return tuple(self._recent)
@@ -192,19 +174,17 @@ class Fanout:
             for _, reason, refused, _ in outcome.ended:
                 raise Refused("where", reason) if refused else Rotate(reason)
             for _, entries in outcome.fed:
-                shape.pending.add(entries)
-                shape.pending.transaction_ends()
+                shape.pending.give(entries)
             follower.fed = ended[-1].sequence
         self.add(shape, follower, held)
-        self._dirty[shape.record.handle] = shape
-        self.arrivals.wake.set()
+        self.appends.add(shape)
         return True
 
     async def _processed(self) -> None:
         """Wait until all that has arrived by now is processed."""
         newest = self.arrivals.newest
         while self._sequence < newest:
-            await self.flushed()
+            await self.appends.flushed()
 
     def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
         later = (one for one in held if one.sequence > sequence and one.oid in relations)
@@ -225,11 +205,10 @@ class Fanout:
                 for change in incoming.changes:
                     shape.take_in(change, incoming.transaction)
         if current is not None and current == self._inside:
-            self._touched[shape.record.handle] = shape
+            self.appends.touch(shape)
         else:
             shape.pending.transaction_ends()
-        self._dirty[shape.record.handle] = shape
-        self.arrivals.wake.set()
+        self.appends.add(shape)
 
     async def run(self) -> None:
         """Follow CHANGES from the position on; ends only by raising."""
@@ -247,7 +226,7 @@ class Fanout:
             await self._round()
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
             reached = self._progress.at(self._sequence)
-            await self._flush()
+            await self.appends.flush(self.shapes)
             if not self.related.behind:
                 self.lsn = reached.lsn
                 position = Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn)
@@ -265,18 +244,15 @@ class Fanout:
             while self._postgres.lacks(taken[0].oid):
                 self._end(await self._postgres.evaluate(list(taken)))
             self._process(taken.popleft())
-            if any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values()):
-                await self._flush()
+            if self.appends.full():
+                await self.appends.flush(self.shapes)
             await turns.taken()
         self._postgres.end()
         self._feed(await self.related.evaluate(self._inside))
 
     def _feed(self, outcome: Outcome) -> None:
         for follower, entries in outcome.fed:
-            shape = follower.shape
-            shape.pending.add(entries)
-            shape.pending.transaction_ends()
-            self._dirty[shape.record.handle] = shape
+            self.appends.give(follower.shape, entries)
         self._end(outcome.ended)
 
     def _end(self, ended: Iterable[Ended]) -> None:
@@ -291,13 +267,6 @@ class Fanout:
         self._progress.marked(mark)
         self.arrivals.marked(mark)
 
-    async def flushed(self) -> None:
-        """Wait until what shapes were given by now is appended and acked, but for a transaction that has not ended."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        self.arrivals.wake.set()
-        await waiter
-
     def _process(self, incoming: Incoming) -> None:
         if incoming.sequence <= self._sequence:
             return  # the consumer started again
@@ -307,15 +276,12 @@ class Fanout:
         self._sequence = incoming.sequence
         if not self._recent or self._recent[-1] != incoming.transaction.xid:
             self._recent.append(incoming.transaction.xid)
-        for held in self._holds.get(incoming.oid, ()):
-            held.append(incoming)
+        self.holds.take(incoming)
         self.related.take(incoming)
         self._distribute(incoming)
         self._inside = None if incoming.last else incoming.transaction
         if incoming.last:
-            for shape in self._touched.values():
-                shape.pending.transaction_ends()
-            self._touched.clear()
+            self.appends.transaction_ended()
             self._progress.transaction_ended(incoming.sequence, incoming.transaction.lsn)
 
     def _distribute(self, incoming: Incoming) -> None:
@@ -327,7 +293,7 @@ class Fanout:
                     if handle not in admitted:
                         admitted[handle] = shape.admits(incoming)
                     if admitted[handle] and shape.take_in(change, incoming.transaction):
-                        self._touch(shape)
+                        self.appends.touch(shape)
                 except Rotate as reason:
                     admitted[handle] = False
                     self._leave(shape, str(reason))
@@ -343,33 +309,7 @@ class Fanout:
             case _:
                 return [*self._router.all_of(relation), *self._postgres.all_of(relation)]
 
-    def _touch(self, shape: LiveShape) -> None:
-        self._touched[shape.record.handle] = shape
-        self._dirty[shape.record.handle] = shape
-
     def _leave(self, shape: LiveShape, reason: str) -> None:
         log.info("shape rotates", handle=shape.record.handle, table=shape.table, reason=reason)
         self.remove(shape)
-        self._touched.pop(shape.record.handle, None)
-        self._leaving.append(shape)
-
-    async def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        appends = []
-        for shape in self._dirty.values():
-            entries, whole = shape.pending.take()
-            if entries and shape.record.handle in self.shapes:
-                appends.append(shape.log.append(entries, whole))
-        self._dirty = dict(self._touched)
-        if len(appends) == 1:
-            await appends[0]
-        elif appends:
-            async with asyncio.TaskGroup() as group:
-                for append in appends:
-                    group.create_task(append)
-        leaving, self._leaving = self._leaving, []
-        for shape in leaving:
-            await self.registry.forget(shape.record.handle)
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.appends.leave(shape)

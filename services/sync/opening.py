@@ -115,11 +115,11 @@ class Openings:
             shape = None
             try:
                 recent = self._fanout.recent()
-                with self._fanout.holding({table.oid, *(one.oid for one in reads)}) as held:
+                with self._fanout.holds.holding({table.oid, *(one.oid for one in reads)}) as held:
                     shape = await self._look(session.connection, table, request, clause, recent, held)
                 if shape is not None:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
-                    await self._fanout.flushed()
+                    await self._fanout.appends.flushed()
                     record = shape.record.whole()
                     revision = await self._fanout.registry.put(record)
                     self._by_digest[definition.digest()] = record.handle

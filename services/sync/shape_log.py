@@ -43,6 +43,11 @@ class Pending:
                 added = self._open = True
         return added
 
+    def give(self, entries: list[Entry]) -> None:
+        """A whole transaction's."""
+        self.add(entries)
+        self.transaction_ends()
+
     def transaction_ends(self) -> None:
         """The last entry, if the transaction had any, is the transaction's last one for this shape."""
         if self._open:

@@ -64,7 +64,7 @@ def test_each_held_transaction_ends_where_the_next_begins() -> None:
 def test_the_transaction_that_fan_out_is_inside_of_ends_with_its_own_last_message() -> None:
     worker = fanout()
     first = incoming(1, 200, 1, last=False)
-    with worker.holding({1}) as held:
+    with worker.holds.holding({1}) as held:
         worker._process(first)
         shape = open_with(worker, held)
     assert lasts(shape) == []
@@ -98,8 +98,8 @@ def test_shapes_are_found_by_the_table_itself_not_by_its_name() -> None:
 
 def test_of_two_openings_of_one_table_each_holds_its_own() -> None:
     worker = fanout()
-    with worker.holding({1}) as first:
-        with worker.holding({1}) as second:
+    with worker.holds.holding({1}) as first:
+        with worker.holds.holding({1}) as second:
             pass
         worker._process(incoming(1, 200, 1))
     worker._process(incoming(2, 210, 1))
@@ -109,4 +109,4 @@ def test_of_two_openings_of_one_table_each_holds_its_own() -> None:
 def test_a_shape_opened_while_nothing_happens_holds_nothing_up() -> None:
     worker = fanout()
     open_with(worker, [])
-    assert worker._touched == {}
+    assert worker.appends.touched == {}
