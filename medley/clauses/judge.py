@@ -139,11 +139,18 @@ def _digest(clause: Clause) -> bytes:
 
 async def _uses(connection: Connection, scope: Scope, clause: Clause, params: Sequence[str]) -> Uses:
     """What the clause stands on, once Postgres has taken it as a constraint. Raises Refusal in its words."""
-    written = clause.write(params)
     columns = ", ".join(f"{quote_identifier(column.name)} {column.type_sql}" for column in scope.columns)
     before = f"CREATE TEMPORARY TABLE {quote_identifier(scope.name)} ({columns}, CONSTRAINT {_CONSTRAINT} CHECK (\n"
+    await run_with(connection, before, clause, params, "\n))")
+    tree = await connection.fetchval(SQL["constraint"], _CONSTRAINT)
+    return await asyncio.to_thread(uses, tree)
+
+
+async def run_with(connection: Connection, before: str, clause: Clause, params: Sequence[str], after: str) -> None:
+    """Run a statement that the clause stands in. Raises Refusal in Postgres's words, with the place in the clause."""
+    written = clause.write(params)
     try:
-        await connection.execute(f"{before}{written.sql}\n))")
+        await connection.execute(f"{before}{written.sql}{after}")
     except asyncpg.PostgresError as error:
         if not is_of_the_clause(error.sqlstate):
             raise
@@ -151,8 +158,6 @@ async def _uses(connection: Connection, scope: Scope, clause: Clause, params: Se
         location = written.place(at) if at is not None and at >= 0 else None
         text = sentence(error.sqlstate or "", error.message or str(error), location, clause.tokens)
         raise Refusal(clause.field, text) from error
-    tree = await connection.fetchval(SQL["constraint"], _CONSTRAINT)
-    return await asyncio.to_thread(uses, tree)
 
 
 async def checked(connection: Connection, field: str, used: Uses) -> tuple[Verdict, frozenset[Named]]:

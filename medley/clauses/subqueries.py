@@ -15,10 +15,10 @@ from medley.clauses import objects
 from medley.clauses.analysed import uses
 from medley.clauses.clock import refuse_clock
 from medley.clauses.form import Form, NotUnderstood, form
-from medley.clauses.judge import PATIENCE, PLAIN, RULES, SQL, Connection, Scope, checked
+from medley.clauses.judge import PATIENCE, PLAIN, RULES, SQL, Connection, Scope, checked, run_with
 from medley.clauses.objects import Named
 from medley.clauses.reads import FRAME, NotSupported, Reads, reads
-from medley.clauses.refusal import Refusal, is_of_the_clause, sentence
+from medley.clauses.refusal import Refusal
 from medley.clauses.text import Clause
 from medley.runtime.errors import Transient
 from medley.sql.lexer import lex
@@ -81,23 +81,11 @@ async def related(connection: Connection, scope: Scope, schema: str, clause: Cla
 
 
 async def _make_view(connection: Connection, scope: Scope, clause: Clause, params: Sequence[str]) -> None:
-    written = clause.write(params)
     table, beside = quote_identifier(scope.name), quote_identifier(_BESIDE)
     columns = ", ".join(f"{quote_identifier(column.name)} {column.type_sql}" for column in scope.columns)
     await connection.execute(f"CREATE TEMPORARY TABLE {table} ({columns}); CREATE TEMPORARY TABLE {beside} ()")
-    before = (
-        f"CREATE TEMPORARY VIEW {quote_identifier(_VIEW)} AS"
-        f" SELECT 1 AS one FROM pg_temp.{table}, pg_temp.{beside} WHERE (\n"
-    )
-    try:
-        await connection.execute(f"{before}{written.sql}\n)")
-    except asyncpg.PostgresError as error:
-        if not is_of_the_clause(error.sqlstate):
-            raise
-        at = int(error.position) - 1 - len(before) if error.position else None
-        location = written.place(at) if at is not None and at >= 0 else None
-        text = sentence(error.sqlstate or "", error.message or str(error), location, clause.tokens)
-        raise Refusal(clause.field, text) from error
+    view = f"CREATE TEMPORARY VIEW {quote_identifier(_VIEW)} AS SELECT 1 AS one"
+    await run_with(connection, f"{view} FROM pg_temp.{table}, pg_temp.{beside} WHERE (\n", clause, params, "\n)")
 
 
 def _condition(view: str) -> str:

@@ -58,9 +58,10 @@ class Leader:
     def measure(self) -> list[Metric]:
         """What there is to say in numbers."""
         fanout = self._fanout
-        if fanout is None or fanout.evaluation is None:
+        if fanout is None or fanout.evaluation is None or fanout.reading is None:
             return [metrics.of_role(self.role)]
-        return [metrics.of_role(self.role), *metrics.of_term(fanout.shapes.values(), fanout.evaluation, fanout.lsn)]
+        found = metrics.of_term(fanout.shapes.values(), fanout.evaluation, fanout.reading, fanout.lsn)
+        return [metrics.of_role(self.role), *found]
 
     async def lead(self, stop: asyncio.Event) -> None:
         """Term after term until `stop`; ends before only by an error that repeating cannot mend."""

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from medley.runtime.metrics import Metric
 from services.sync.live import LiveShape
 from services.sync.predicates.evaluation import Evaluation
+from services.sync.related.reading import Reading
 
 
-def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, lsn: int) -> list[Metric]:
+def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, reading: Reading, lsn: int) -> list[Metric]:
     """Those of the sync that holds the slot."""
     tiers = Counter((shape.tier, "true" if shape.candidates is not None else "false") for shape in shapes)
     by_tier = [({"tier": tier, "indexed": indexed}, float(count)) for (tier, indexed), count in sorted(tiers.items())]
@@ -26,12 +27,12 @@ def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, lsn: int) -> li
             "medley_sync_clause_questions_total",
             "counter",
             "Questions to Postgres about clauses: one for each table and round, more when a clause fails.",
-            [({}, evaluation.questions)],
+            [({"subqueries": "false"}, evaluation.questions), ({"subqueries": "true"}, reading.questions)],
         ),
         Metric(
             "medley_sync_clause_rows_total",
             "counter",
-            "Distinct rows that these were about.",
+            "Distinct rows that those without subqueries were about.",
             [({}, evaluation.rows)],
         ),
         Metric("medley_sync_position", "gauge", "LSN up to which shapes have every entry.", [({}, lsn)]),

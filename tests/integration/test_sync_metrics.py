@@ -28,7 +28,8 @@ async def test_shapes_by_tier_and_questions(new_database: MakeDatabase, fresh_na
         await database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int, j jsonb)")
         url = f"http://127.0.0.1:{port}/metrics"
         async with connected(fresh_nats_url, database) as shapes:
-            wheres = (None, "n = 1", "n = 2", "n < 5", "j ->> 'a' = 'x'", "n % 2 = 0")
+            again = f"n NOT IN (SELECT n FROM {table} WHERE id = 3)"
+            wheres = (None, "n = 1", "n = 2", "n < 5", "j ->> 'a' = 'x'", "n % 2 = 0", again)
             for where in wheres:
                 await shapes.open(table, "public", where=where)
             await database.execute(f'INSERT INTO {table} SELECT g, g, \'{{"a": "x"}}\' FROM generate_series(1, 10) g')
@@ -46,6 +47,7 @@ async def test_shapes_by_tier_and_questions(new_database: MakeDatabase, fresh_na
         'medley_sync_shapes{tier="index",indexed="false"}': 2,
         'medley_sync_shapes{tier="python",indexed="false"}': 1,
         'medley_sync_shapes{tier="postgres",indexed="true"}': 1,
-        'medley_sync_shapes{tier="postgres",indexed="false"}': 1,
+        'medley_sync_shapes{tier="postgres",indexed="false"}': 2,
     }
-    assert 1 <= found["medley_sync_clause_questions_total"] <= 10
+    assert 1 <= found['medley_sync_clause_questions_total{subqueries="false"}'] <= 10
+    assert 1 <= found['medley_sync_clause_questions_total{subqueries="true"}'] <= 10

@@ -10,7 +10,6 @@ held to one version of it: had a function been replaced in between, its versions
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,16 +20,13 @@ from medley.clauses import objects
 from medley.clauses.objects import Named
 from services.sync.predicates.statement import Asked, Question, Row, Unit, question
 from services.sync.predicates.template import Template
+from services.sync.questions import Questions
 
 log = structlog.get_logger()
 
-# One plan for a statement that is asked again and again; compiling it would cost more than it saves.
-_SESSION = (
-    "SET standard_conforming_strings = on; SET transform_null_equals = off; SET jit = off;"
-    " SET plan_cache_mode = force_generic_plan; SET default_transaction_read_only = on;"
-    " SET statement_timeout = {ms:.0f}"
+_SETTINGS = (
+    "SET standard_conforming_strings = on; SET transform_null_equals = off; SET default_transaction_read_only = on"
 )
-_PREPARED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +57,9 @@ class Evaluation:
     """One session of a pool, kept for as long as it lives. `seconds` is the budget of one question."""
 
     def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
-        self._pool = pool
         self._seconds = seconds
         self._lock = asyncio.Lock()
-        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
-        self._prepared: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
+        self._questions = Questions(pool, seconds, _SETTINGS)
         self.questions = 0
         self.rows = 0
         """How many questions there were, and rows that they were about; those that find who is to blame count, too."""
@@ -76,7 +70,7 @@ class Evaluation:
         """`known`: for each of what is asked, the versions of what it stands on. Raises what the pool raises."""
         answers = Answers()
         async with self._lock:
-            connection = await self._session()
+            connection = await self._questions.session()
             await self._answer(connection, table, rows, list(enumerate(asked)), answers)
             named = sorted({name for versions in known for name in versions})
             now = await objects.versions(connection, named)
@@ -87,21 +81,7 @@ class Evaluation:
         return answers
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        self._prepared.clear()
-        if connection is not None:
-            with contextlib.suppress(Exception):  # it is given back, whatever state it is in
-                connection.terminate()
-                await self._pool.release(connection)
-
-    async def _session(self) -> asyncpg.pool.PoolConnectionProxy:
-        if self._connection is not None and self._connection.is_closed():
-            await self.close()
-        if self._connection is None:
-            connection = await self._pool.acquire()
-            self._connection = connection
-            await connection.execute(_SESSION.format(ms=self._seconds * 1000))
-        return self._connection
+        await self._questions.close()
 
     async def _answer(
         self,
@@ -113,7 +93,7 @@ class Evaluation:
     ) -> None:
         """All at once; when that fails, by halves, so that one that is to blame costs the others a few questions."""
         try:
-            found = await self._fetch(connection, question(table, rows, [one for _, one in asked]))
+            found = await self._fetch(question(table, rows, [one for _, one in asked]))
         except asyncpg.PostgresError as error:
             if connection.is_closed():
                 raise
@@ -162,24 +142,18 @@ class Evaluation:
         self, connection: asyncpg.pool.PoolConnectionProxy, table: str, rows: Sequence[Row], one: Asked
     ) -> bool:
         try:
-            await self._fetch(connection, question(table, rows, [one]))
+            await self._fetch(question(table, rows, [one]))
         except asyncpg.PostgresError:
             if connection.is_closed():
                 raise
             return True
         return False
 
-    async def _fetch(self, connection: asyncpg.pool.PoolConnectionProxy, asked: Question) -> dict[int, set[int]]:
-        statement = self._prepared.pop(asked.sql, None)
-        if statement is None:
-            statement = await connection.prepare(asked.sql)
-        self._prepared[asked.sql] = statement
-        while len(self._prepared) > _PREPARED:
-            del self._prepared[next(iter(self._prepared))]
+    async def _fetch(self, asked: Question) -> dict[int, set[int]]:
         self.questions += 1
         self.rows += asked.rows
         true: dict[int, set[int]] = {}
-        for template, number, numbers in await statement.fetch(*asked.values, timeout=self._seconds + 30):
+        for template, number, numbers in await self._questions.ask(asked.sql, asked.values):
             if template < 0:
                 for one in numbers:
                     true.setdefault(asked.alone[one], set()).add(number)

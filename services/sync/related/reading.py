@@ -17,16 +17,15 @@ from medley.clauses.objects import Named
 from medley.contracts.shapes import ClauseTable
 from medley.runtime.errors import Transient
 from services.sync.catalog import SQL
+from services.sync.questions import Questions
 from services.sync.related.family import columns_of
 from services.sync.related.relations import source
 from services.sync.related.statement import Question
 from services.sync.visibility import Snapshot
 
-_SESSION = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = {ms:.0f}"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{ms:.0f}ms'; " + RULES
 _NUDGE_AFTER = 0.02
 _PAUSE = 0.002
-_PREPARED = 64
 
 Arrived = Callable[[int], Awaitable[None]]
 """Returns once every published change that was committed below an LSN has arrived."""
@@ -44,8 +43,8 @@ class Reading:
         self._seconds = seconds
         self._arrived = arrived
         self._lock = asyncio.Lock()
-        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
-        self._prepared: dict[str, Any] = {}
+        self._questions = Questions(pool, seconds)
+        self.questions = 0
 
     @contextlib.asynccontextmanager
     async def snapshot(self, tables: Collection[ClauseTable], xids: Collection[int]) -> Any:
@@ -54,7 +53,7 @@ class Reading:
         Raises Altered when one of the tables is not what it was, Transient when a transaction stays invisible.
         """
         async with self._lock:
-            connection = await self._session()
+            connection = await self._questions.session()
             try:
                 seen = await self._settled(connection, tables, xids)
                 yield seen, self._ask
@@ -65,27 +64,14 @@ class Reading:
     async def versions(self, named: Collection[Named]) -> dict[Named, str]:
         """What clauses stand on, as it is now."""
         async with self._lock:
-            return await objects.versions(await self._session(), named)
+            return await objects.versions(await self._questions.session(), named)
 
     def lost(self) -> bool:
         """Whether the session went away under a question."""
-        return self._connection is not None and self._connection.is_closed()
+        return self._questions.lost()
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        self._prepared.clear()
-        if connection is not None:
-            with contextlib.suppress(Exception):  # it is given back, whatever state it is in
-                connection.terminate()
-                await self._pool.release(connection)
-
-    async def _session(self) -> asyncpg.pool.PoolConnectionProxy:
-        if self._connection is not None and self._connection.is_closed():
-            await self.close()
-        if self._connection is None:
-            self._connection = await self._pool.acquire()
-            await self._connection.execute(_SESSION.format(ms=self._seconds * 1000))
-        return self._connection
+        await self._questions.close()
 
     async def _settled(
         self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable], xids: Collection[int]
@@ -128,12 +114,5 @@ class Reading:
         await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
 
     async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:
-        assert self._connection is not None
-        statement = self._prepared.pop(question.sql, None)
-        if statement is None:
-            statement = await self._connection.prepare(question.sql)
-        self._prepared[question.sql] = statement
-        while len(self._prepared) > _PREPARED:
-            del self._prepared[next(iter(self._prepared))]
-        rows: Sequence[asyncpg.Record] = await statement.fetch(*question.values, timeout=self._seconds + 30)
-        return rows
+        self.questions += 1
+        return await self._questions.ask(question.sql, question.values)
