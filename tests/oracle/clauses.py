@@ -1,6 +1,7 @@
 """Random where clauses over the columns of a table."""
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 
 from medley.sql.quoting import quote_identifier
@@ -15,15 +16,27 @@ _CONSTANT_OF = {
 }
 _NOT_EQUAL = ("json",)  # without operators to compare with
 _NOT_ORDERED = ("json", "spans", "char")
+_LOUD = re.compile(
+    r"/|%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
+)
+"""Rules of which some raise on some values."""
 
 
 class Clauses:
     """Draws clauses about one table."""
 
     def __init__(
-        self, chance: random.Random, table: Table, pools: Mapping[str, Sequence[str]], alias: str | None = None
+        self,
+        chance: random.Random,
+        table: Table,
+        pools: Mapping[str, Sequence[str]],
+        alias: str | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
-        """`pools`: the values that each column has. `alias`: what the table is called in a subquery."""
+        """`pools`: the values that each column has. `alias`: what the table is called in a subquery. `quiet`: without
+        what raises on some rows."""
+        self._quiet = quiet
         self._chance = chance
         self._table = table
         self._pools = pools
@@ -151,7 +164,9 @@ class Clauses:
             return self.leaf(self._chance.choice(columns))
         if not rules or depth < -1:
             return self.constant(self._constant_kind(kind), typed=1)
-        possible = self._possible(rules) or rules
+        possible = self._possible(rules) or ([] if self._quiet else list(rules))
+        if not possible:
+            return self.about(self._column()) if kind == "bool" else self.constant(self._constant_kind(kind), typed=1)
         rule = self._chance.choices(possible, [rule.weight for rule in possible])[0]
         args = tuple(
             self.constant(self._constant_kind(arg[:-1])) if arg.endswith("!") else self.of(arg, depth - 1)
@@ -162,7 +177,8 @@ class Clauses:
     def _possible(self, rules: tuple[Rule, ...]) -> list[Rule]:
         """Those whose first kinds the table has columns for: clauses about rows, not about constants."""
         have = {KINDS[one.kind].of for one in self._table.columns} | {"bool"}
-        return [rule for rule in rules if any(arg in have for arg in rule.args)]
+        possible = [rule for rule in rules if any(arg in have for arg in rule.args)]
+        return [rule for rule in possible if not self._quiet or not _LOUD.search(rule.text)]
 
     def _constant_kind(self, kind: str) -> str:
         return self._chance.choice(_CONSTANT_OF[kind]) if kind in _CONSTANT_OF else kind

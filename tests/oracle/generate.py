@@ -95,7 +95,7 @@ class _Drawing:
     def _shapes(self, tables: tuple[Table, ...]) -> tuple[Shape, ...]:
         drawn: list[Shape] = []
         busy = self.chance.sample(range(self.batches), min(2, self.batches))
-        stalled = self.chance.random() < 0.35
+        stalled = self.chance.random() < 0.15
         for _ in range(self.shapes):
             place = self.chance.randrange(len(tables))
             shown = None

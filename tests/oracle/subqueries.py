@@ -52,7 +52,7 @@ class Subqueries:
     def clause(self, number: int) -> Expression:
         """About the table of that number."""
         table = self._tables[number]
-        scope = Scope(number, table.name, Clauses(self._chance, table, self._pools[table.name]))
+        scope = Scope(number, table.name, Clauses(self._chance, table, self._pools[table.name], quiet=True))
         if self._chance.random() < 0.05:
             return self._refused(scope)
         return self._wrapped(self._comparison([scope], 2), scope)
@@ -89,7 +89,7 @@ class Subqueries:
         alias = self._chance.choice((*_ALIASES, "", "")) if len(outer) < 2 else f"in{len(outer)}"
         table = self._tables[number]
         name = alias or table.name
-        scope = Scope(number, name, Clauses(self._chance, table, self._pools[table.name], name))
+        scope = Scope(number, name, Clauses(self._chance, table, self._pools[table.name], name, quiet=True))
         pairs = self._pairs(self._tables[outer[-1].number], table)
         exists = not pairs or self._chance.random() < 0.35
         where = self._condition([*outer, scope], depth, correlated=exists and self._chance.random() < 0.85)
