@@ -44,6 +44,8 @@ log = structlog.get_logger()
 
 _SNAPSHOT_TRIES = 20
 _OF_ONE_TABLE = 4
+_SPARE = 4
+"""Connections that openings leave: fan-out has two of its own, and openings wait for it while they have one each."""
 
 
 class Openings:
@@ -58,6 +60,7 @@ class Openings:
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._exports = asyncio.Semaphore(settings.exports)
+        self._sessions = asyncio.Semaphore(max(1, pool.get_max_size() - _SPARE))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, request: OpenRequest) -> OpenReply:
@@ -111,7 +114,7 @@ class Openings:
             for one in reads:
                 await self._publish(connection, one)
         for _ in range(_SNAPSHOT_TRIES):
-            session = await Session.open(self._pool)
+            session = await Session.open(self._pool, self._sessions)
             shape = None
             try:
                 recent = self._fanout.recent()

@@ -1,5 +1,7 @@
 """A pooled connection inside one snapshot of the database."""
 
+import asyncio
+
 import asyncpg
 
 from medley.clauses.judge import RULES
@@ -12,19 +14,28 @@ _BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeo
 class Session:
     """In a REPEATABLE READ transaction from `open` on; given back whatever state it is in."""
 
-    def __init__(self, pool: asyncpg.Pool, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, places: asyncio.Semaphore, connection: asyncpg.pool.PoolConnectionProxy
+    ) -> None:
         self._pool = pool
+        self._places = places
         self.connection = connection
 
     @classmethod
-    async def open(cls, pool: asyncpg.Pool) -> "Session":
-        connection = await pool.acquire()
+    async def open(cls, pool: asyncpg.Pool, places: asyncio.Semaphore) -> "Session":
+        """`places`: for how many there is room in the pool, beside what they wait for."""
+        await places.acquire()
         try:
-            await connection.execute(_BEGIN)
+            connection = await pool.acquire()
+            try:
+                await connection.execute(_BEGIN)
+            except BaseException:
+                await pool.release(connection)
+                raise
         except BaseException:
-            await pool.release(connection)
+            places.release()
             raise
-        return cls(pool, connection)
+        return cls(pool, places, connection)
 
     async def close(self) -> None:
         try:
@@ -32,4 +43,5 @@ class Session:
         except FAILURES:
             self.connection.terminate()
         finally:
+            self._places.release()
             await self._pool.release(self.connection)

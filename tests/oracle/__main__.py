@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ async def main(asked: argparse.Namespace, folder: Path) -> int:
     async with (
         servers.first_of(servers.POSTGRES_WAYS, folder) as postgres,
         servers.first_of(servers.NATS_WAYS, folder) as bus,
-        stage(await make_database(postgres), bus, folder) as on,
+        stage(await make_database(postgres), bus, folder, alone="TEST_POSTGRES_DSN" not in os.environ) as on,
     ):
         return await _run(on, asked)
 
@@ -120,7 +121,8 @@ def _table(on: Stage, seconds: float) -> None:
     print(
         f"{on.tally.cases} cases in {seconds:.0f} s, {on.tally.cases / seconds:.0f}/s; sync was killed {on.kills} times"
     )
-    for title, counts in (("tier", on.tally.tiers), ("outcome", on.tally.outcomes)):
+    print(f"{on.tally.boundaries} comparisons after single transactions; commits were late: {on.hides}")
+    for title, counts in (("tier", on.tally.tiers), ("form", on.tally.forms), ("outcome", on.tally.outcomes)):
         for name, count in counts.most_common():
             print(f"{title:8} {name:50} {count:7}")
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 
 from medley.sql.quoting import quote_identifier
@@ -17,16 +18,32 @@ _CONSTANT_OF = {
 _SIGNS = ("<", "<=", ">", ">=")
 _NOT_EQUAL = ("json",)  # without operators to compare with
 _NOT_ORDERED = ("json", "spans", "char")
+_LOUD = re.compile(
+    r"/|%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
+)
+"""Rules of which some raise on some values."""
 
 
 class Clauses:
     """Draws clauses about one table."""
 
-    def __init__(self, chance: random.Random, table: Table, pools: Mapping[str, Sequence[str]]) -> None:
-        """`pools`: the values that each column has."""
+    def __init__(
+        self,
+        chance: random.Random,
+        table: Table,
+        pools: Mapping[str, Sequence[str]],
+        alias: str | None = None,
+        *,
+        quiet: bool = False,
+    ) -> None:
+        """`pools`: the values that each column has. `alias`: what the table is called in a subquery. `quiet`: without
+        what raises on some rows."""
+        self._quiet = quiet
         self._chance = chance
         self._table = table
         self._pools = pools
+        self._name = table.name if alias is None else alias
+        self._qualified = 0.1 if alias is None else 0.7
 
     def clause(self) -> Expression:
         match self._chance.random():
@@ -35,12 +52,14 @@ class Clauses:
             case x if x < 0.34:
                 return self._found()
             case x if x < 0.55:
-                return self._about(self._column())
+                return self.about(self._column())
             case _:
-                return self._of("bool", self._chance.randint(1, 3))
+                return self.of("bool", self._chance.randint(1, 3))
 
     def twin(self, one: Expression) -> Expression:
         """The same but for its constants."""
+        if one.style == "table":
+            return one
         if one.style and one.text is not None:
             return one.model_copy(update={"text": self._text(one.kind)})
         return one.model_copy(update={"args": tuple(self.twin(arg) for arg in one.args)})
@@ -49,9 +68,13 @@ class Clauses:
         fitting = [one for one in self._table.columns if kind is None or KINDS[one.kind].of == kind]
         return self._chance.choice(fitting)
 
-    def _leaf(self, column: TableColumn) -> Expression:
-        qualified = self._chance.random() < 0.1
-        text = f"{quote_identifier(self._table.name)}.{column.sql}" if qualified else column.sql
+    def simple(self) -> Expression:
+        """A condition about one column, or equalities."""
+        return self.about(self._column()) if self._chance.random() < 0.6 else self.equal()
+
+    def leaf(self, column: TableColumn) -> Expression:
+        qualified = self._chance.random() < self._qualified
+        text = f"{quote_identifier(self._name)}.{column.sql}" if qualified else column.sql
         return Expression(text=text, kind=KINDS[column.kind].of)
 
     def _text(self, kind: str) -> str:
@@ -80,20 +103,20 @@ class Clauses:
     def _found(self) -> Expression:
         """What an index may find, and what is made of such; sometimes with anything else."""
         parts = [
-            self._equal() if self._chance.random() < 0.5 else self._reached(self._column())
+            self.equal() if self._chance.random() < 0.5 else self._reached(self._column())
             for _ in range(self._chance.choice((1, 1, 1, 2, 2, 3)))
         ]
         if self._chance.random() < 0.3:
-            parts.append(self._of("bool", self._chance.randint(1, 2)))
+            parts.append(self.of("bool", self._chance.randint(1, 2)))
         self._chance.shuffle(parts)
         while len(parts) > 1:
             joint = self._chance.choice(("AND", "AND", "OR"))
             parts[:2] = [Expression(text=f"{{0}} {joint} {{1}}", kind="bool", args=(parts[0], parts[1]))]
         return parts[0]
 
-    def _equal(self) -> Expression:
+    def equal(self) -> Expression:
         column = self._column()
-        leaf = self._leaf(column)
+        leaf = self.leaf(column)
         if column.kind == "bool" and self._chance.random() < 0.6:
             text = self._chance.choice(
                 ("{0}", "NOT {0}", "{0} IS TRUE", "{0} IS FALSE", "{0} = true", "{0} IS NOT TRUE")
@@ -107,7 +130,7 @@ class Clauses:
 
     def _reached(self, column: TableColumn) -> Expression:
         """What an index finds otherwise: by a range, a prefix, or what a value contains."""
-        leaf = self._leaf(column)
+        leaf = self.leaf(column)
         match KINDS[column.kind].of:
             case "text" | "name" | "bpchar" if self._chance.random() < 0.6:
                 return self._begins(leaf, column)
@@ -116,7 +139,7 @@ class Clauses:
             case "jsonb":
                 return self._holds(leaf, column)
             case of if of in (*_NOT_ORDERED, "range", "numrange"):
-                return self._about(column)
+                return self.about(column)
         low, high, sign = self._near(column), self._near(column), self._chance.choice(_SIGNS)
         match self._chance.random():
             case x if x < 0.3:
@@ -176,9 +199,9 @@ class Clauses:
             return Expression(text=f"{{0}} = ANY (ARRAY[{places}]::{kind}[])", kind="bool", args=(leaf, *members))
         return Expression(text=f"{{0}} {word} ({places})", kind="bool", args=(leaf, *members))
 
-    def _about(self, column: TableColumn) -> Expression:
+    def about(self, column: TableColumn) -> Expression:
         """A comparison of a column with a constant, or what IS says of it."""
-        leaf = self._leaf(column)
+        leaf = self.leaf(column)
         of = KINDS[column.kind].of
         roll = self._chance.random()
         if roll < 0.15 or of in _NOT_EQUAL:
@@ -198,20 +221,22 @@ class Clauses:
         text = f"{{0}} {sign} {{1}}" if self._chance.random() < 0.8 else f"{{1}} {sign} {{0}}"
         return Expression(text=text, kind="bool", args=(leaf, self._near(column)))
 
-    def _of(self, kind: str, depth: int) -> Expression:
+    def of(self, kind: str, depth: int) -> Expression:
         """An expression of that kind: a column of it, something made of others, or a constant."""
         columns = [one for one in self._table.columns if KINDS[one.kind].of == kind]
         rules = BY_KIND.get(kind, ())
         if kind == "bool" and (depth <= 0 or self._chance.random() < 0.35):
-            return self._about(self._column()) if self._chance.random() < 0.6 else self._comparison(depth - 1)
+            return self.about(self._column()) if self._chance.random() < 0.6 else self._comparison(depth - 1)
         if columns and (depth <= 0 or not rules or (kind != "bool" and self._chance.random() < 0.55)):
-            return self._leaf(self._chance.choice(columns))
+            return self.leaf(self._chance.choice(columns))
         if not rules or depth < -1:
             return self.constant(self._constant_kind(kind), typed=1)
-        possible = self._possible(rules) or rules
+        possible = self._possible(rules) or ([] if self._quiet else list(rules))
+        if not possible:
+            return self.about(self._column()) if kind == "bool" else self.constant(self._constant_kind(kind), typed=1)
         rule = self._chance.choices(possible, [rule.weight for rule in possible])[0]
         args = tuple(
-            self.constant(self._constant_kind(arg[:-1])) if arg.endswith("!") else self._of(arg, depth - 1)
+            self.constant(self._constant_kind(arg[:-1])) if arg.endswith("!") else self.of(arg, depth - 1)
             for arg in rule.args
         )
         return Expression(text=rule.text, kind=kind, args=args)
@@ -219,7 +244,8 @@ class Clauses:
     def _possible(self, rules: tuple[Rule, ...]) -> list[Rule]:
         """Those whose first kinds the table has columns for: clauses about rows, not about constants."""
         have = {KINDS[one.kind].of for one in self._table.columns} | {"bool"}
-        return [rule for rule in rules if any(arg in have for arg in rule.args)]
+        possible = [rule for rule in rules if any(arg in have for arg in rule.args)]
+        return [rule for rule in possible if not self._quiet or not _LOUD.search(rule.text)]
 
     def _constant_kind(self, kind: str) -> str:
         return self._chance.choice(_CONSTANT_OF[kind]) if kind in _CONSTANT_OF else kind
@@ -229,5 +255,5 @@ class Clauses:
         kinds = sorted({KINDS[one.kind].of for one in self._table.columns} & BY_KIND.keys() - {"bool"}) or ["int"]
         kind = self._chance.choice((*kinds, "text", "int"))
         sign = self._chance.choice(("=", "=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM"))
-        other = self.constant(self._constant_kind(kind)) if self._chance.random() < 0.8 else self._of(kind, depth)
-        return Expression(text=f"{{0}} {sign} {{1}}", kind="bool", args=(self._of(kind, depth), other))
+        other = self.constant(self._constant_kind(kind)) if self._chance.random() < 0.8 else self.of(kind, depth)
+        return Expression(text=f"{{0}} {sign} {{1}}", kind="bool", args=(self.of(kind, depth), other))

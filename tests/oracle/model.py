@@ -1,7 +1,7 @@
 """A scenario as data: tables, rows, shapes and batches of transactions. It can be written, read, and made smaller."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +12,8 @@ from tests.oracle.kinds import CONSTANTS, KINDS
 _ARGUMENT = re.compile(r"\{(\d+)\}")
 Row = dict[str, str | None]
 Conflict = Literal["", "nothing", "update"]
+Places = Callable[[int, str], str]
+"""What stands in a FROM for the table of that number, under an alias when there is one."""
 
 
 class Data(BaseModel):
@@ -19,18 +21,21 @@ class Data(BaseModel):
 
 
 class Expression(Data):
-    """`text` with `{0}`, `{1}` where its arguments go; a constant has `style` instead, and its value as text."""
+    """`text` with `{0}`, `{1}` where its arguments go; a constant has `style` instead, and its value as text. A table
+    that is read has its number as text, and its alias as kind."""
 
     text: str | None
     kind: str
     args: tuple["Expression", ...] = ()
-    style: Literal["", "literal", "typed", "param", "plain"] = ""
+    style: Literal["", "literal", "typed", "param", "plain", "table"] = ""
 
-    def write(self, params: list[str] | None = None) -> str:
+    def write(self, places: Places, params: list[str] | None = None) -> str:
         """As SQL; parameters go to `params`, and are written out when there is none."""
+        if self.style == "table":
+            return places(int(self.text or ""), self.kind)
         if self.style:
             return self._constant(params)
-        parts = [arg.write(params) if not arg.args else f"({arg.write(params)})" for arg in self.args]
+        parts = [arg.write(places, params) if not arg.args else f"({arg.write(places, params)})" for arg in self.args]
         return _ARGUMENT.sub(lambda match: parts[int(match[1])], self.text or "")
 
     def _constant(self, params: list[str] | None) -> str:
@@ -50,6 +55,11 @@ class Expression(Data):
         for arg in self.args:
             yield from arg.parts()
 
+    @property
+    def reads(self) -> frozenset[int]:
+        """The tables that its subqueries read."""
+        return frozenset(int(part.text or "") for part in self.parts() if part.style == "table")
+
 
 def constant_type(kind: str) -> str:
     return CONSTANTS[kind][0] if kind in CONSTANTS else KINDS[kind].sql
@@ -65,12 +75,14 @@ class TableColumn(Data):
 
 
 class Table(Data):
-    """Without a key, its column `rowno` tells rows apart. `dropped`: it has had a column more."""
+    """Without a key, its column `rowno` tells rows apart. `dropped`: it has had a column more. `beside`: in a schema of
+    its own."""
 
     name: str
     columns: tuple[TableColumn, ...]
     key: tuple[str, ...]
     dropped: bool = False
+    beside: bool = False
 
     def kind_of(self, column: str) -> str:
         return next(one.kind for one in self.columns if one.name == column)
@@ -80,7 +92,7 @@ class Table(Data):
         listed = [f"{one.sql} {KINDS[one.kind].definition}" for one in self.columns]
         key = ", ".join(quote_identifier(name) for name in self.key)
         gone = ["gone text"] if self.dropped else []
-        table, history = self.sql(schema), f"{schema}.history_{abs(hash_of(self.name))}"
+        table, history = self.sql(schema), self.history(schema)
         return (
             f"CREATE TABLE {table} ({', '.join([*gone, *listed, *([f'PRIMARY KEY ({key})'] if key else [])])});"
             f" {f'ALTER TABLE {table} DROP COLUMN gone;' if gone else ''}"
@@ -90,12 +102,16 @@ class Table(Data):
             f" CREATE TRIGGER keeps AFTER INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {history}()"
         )
 
+    def schema_in(self, scenario: str) -> str:
+        """The name of the schema that it is in."""
+        return f"{scenario} Beside" if self.beside else scenario
+
     def sql(self, schema: str) -> str:
-        return f"{schema}.{quote_identifier(self.name)}"
+        return f"{quote_identifier(self.schema_in(schema))}.{quote_identifier(self.name)}"
 
     def history(self, schema: str) -> str:
-        """Every version of its rows, as a relation of its name."""
-        return f"(SELECT * FROM {schema}.history_{abs(hash_of(self.name))}) AS {quote_identifier(self.name)}"
+        """The table of every version of its rows."""
+        return f"{schema}.history_{abs(hash_of(self.name))}"
 
     def literal(self, column: str, text: str | None) -> str:
         return "NULL" if text is None else f"{quote_literal(text)}::{KINDS[self.kind_of(column)].sql}"
@@ -103,6 +119,20 @@ class Table(Data):
 
 def hash_of(name: str) -> int:
     return int.from_bytes(name.encode(), "big") % 1_000_003
+
+
+class Tie(Data):
+    """A foreign key to a table's only key column."""
+
+    table: int
+    column: str
+    parent: int
+    action: Literal["CASCADE", "SET NULL"]
+
+    def create(self, tables: tuple[Table, ...], schema: str) -> str:
+        table, parent = tables[self.table].sql(schema), tables[self.parent].sql(schema)
+        column = quote_identifier(self.column)
+        return f"ALTER TABLE {table} ADD FOREIGN KEY ({column}) REFERENCES {parent} ON DELETE {self.action}"
 
 
 class Selector(Data):
@@ -156,12 +186,19 @@ class Statement(Data):
 
 
 class Transaction(Data):
+    """`paced`: the next one waits until its changes were sent. `writer`: writers of a batch write at once. `late`: its
+    commit is seen by nobody for a moment."""
+
     statements: tuple[Statement, ...]
     undone: bool = False
+    paced: bool = False
+    writer: int = 0
+    late: bool = False
 
 
 class Shape(Data):
-    """`batch`: when it is opened; `amid` that batch's transactions, or before them."""
+    """`batch`: when it is opened; `amid` that batch's transactions, or before them. `stalled`: its opening is stopped
+    before and after its snapshot is taken, and transactions are in between."""
 
     table: int
     where: Expression
@@ -169,6 +206,12 @@ class Shape(Data):
     replica: Literal["default", "full"] = "default"
     batch: int = 0
     amid: bool = False
+    stalled: bool = False
+
+    @property
+    def tables(self) -> frozenset[int]:
+        """Those that its rows depend on."""
+        return self.where.reads | {self.table}
 
 
 class Scenario(Data):
@@ -177,3 +220,4 @@ class Scenario(Data):
     rows: tuple[Statement, ...]
     shapes: tuple[Shape, ...]
     batches: tuple[tuple[Transaction, ...], ...]
+    ties: tuple[Tie, ...] = ()

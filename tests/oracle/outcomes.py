@@ -21,4 +21,8 @@ class Difference:
 class Tally:
     tiers: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    """Of subqueries that were followed."""
+    boundaries: int = 0
+    """Comparisons after single transactions."""
     cases: int = 0

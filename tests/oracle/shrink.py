@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from tests.oracle.generate import ROWNO
 from tests.oracle.model import Expression, Scenario, Shape, Statement, Transaction
 from tests.oracle.outcomes import Difference
+from tests.oracle.writes import ROWNO
 
 T = TypeVar("T")
 Player = Callable[[Scenario], Awaitable[list[Difference]]]
@@ -55,6 +55,8 @@ def smaller(scenario: Scenario, guilty: int) -> Iterator[Scenario]:
         for simpler in _simpler_shapes(shape):
             replaced_shapes = (*scenario.shapes[:number], simpler, *scenario.shapes[number + 1 :])
             yield scenario.model_copy(update={"shapes": replaced_shapes})
+    for ties in _fewer(scenario.ties):
+        yield scenario.model_copy(update={"ties": ties})
     yield from _fewer_columns(scenario)
     for number, statement in enumerate(scenario.rows):
         for fewer_rows in _fewer(statement.rows):
@@ -87,6 +89,9 @@ def _fewer(parts: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
 def _fewer_transactions(batch: tuple[Transaction, ...]) -> Iterator[tuple[Transaction, ...]]:
     yield from _fewer(batch)
     for number, transaction in enumerate(batch):
+        for change in ({"late": False}, {"writer": 0}):
+            if (simpler := transaction.model_copy(update=change)) != transaction:
+                yield (*batch[:number], simpler, *batch[number + 1 :])
         for statements in _fewer_statements(transaction.statements):
             replaced = transaction.model_copy(update={"statements": statements})
             yield (*batch[:number], replaced, *batch[number + 1 :])
@@ -105,7 +110,7 @@ def _fewer_statements(statements: tuple[Statement, ...]) -> Iterator[tuple[State
 
 
 def _simpler_shapes(shape: Shape) -> Iterator[Shape]:
-    for change in ({"columns": None}, {"replica": "default"}, {"amid": False}, {"batch": 0}):
+    for change in ({"columns": None}, {"replica": "default"}, {"stalled": False}, {"amid": False}, {"batch": 0}):
         simpler = shape.model_copy(update=change)
         if simpler != shape:
             yield simpler
@@ -116,6 +121,8 @@ def _simpler_shapes(shape: Shape) -> Iterator[Shape]:
 def _simpler(one: Expression) -> Iterator[Expression]:
     """An argument of its kind in its place, or one of its arguments made simpler."""
     yield from (part for part in one.args if part.kind == one.kind and not (part.style and one.kind == "bool"))
+    if one.kind == "bool" and one.args:
+        yield Expression(text="true", kind="bool")
     if one.style in ("param", "typed") and one.text is not None:
         yield one.model_copy(update={"style": "literal"})
     for number, arg in enumerate(one.args):
@@ -127,7 +134,8 @@ def _fewer_columns(scenario: Scenario) -> Iterator[Scenario]:
     """Without a column that nobody needs; where one is missed, Postgres refuses the clause, and it does not show."""
     for place, table in enumerate(scenario.tables):
         for column in table.columns:
-            if column.name in (*table.key, ROWNO):
+            tied = any(one.table == place and one.column == column.name for one in scenario.ties)
+            if column.name in (*table.key, ROWNO) or tied:
                 continue
             columns = tuple(one for one in table.columns if one != column)
             tables = (

@@ -15,7 +15,9 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import streams
 from medley.runtime.postgres import SESSION
+from medley.sql.quoting import quote_identifier
 from tests.oracle.desk import Desk
+from tests.oracle.gate import Gate
 from tests.oracle.kinds import BUILTIN, ICU, PLAIN, SHARED
 from tests.oracle.model import Scenario
 from tests.oracle.outcomes import Difference, Tally
@@ -36,11 +38,15 @@ class Stage:
     reader: Reader
     tally: Tally = field(default_factory=Tally)
     kills: int = 0
+    hides: bool = False
+    """Whether commits can be late."""
+    _stalls: Gate = field(default_factory=Gate)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def play(self, scenario: Scenario) -> list[Difference]:
         schema = f"o{next(self._numbers)}_{secrets.token_hex(3)}"
-        return await Play(scenario, schema, self.desk, self.reader, self.tally).run(self.library.dsn, SESSION)
+        play = Play(scenario, schema, self.desk, self.reader, self.tally, self._stalls, hides=self.hides)
+        return await play.run(self.library.dsn, SESSION)
 
     async def play_all(
         self, scenarios: Iterable[Scenario], at_once: int
@@ -71,22 +77,51 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(dsn: str, nats_url: str, logs: Path) -> AsyncIterator[Stage]:
-    """On an empty database and a bus with no streams."""
-    async with running_sync(dsn, nats_url, logs, **_QUICK) as library:
-        database = await asyncpg.connect(dsn, server_settings=SESSION)
-        try:
+async def stage(dsn: str, nats_url: str, logs: Path, *, alone: bool) -> AsyncIterator[Stage]:
+    """On an empty database and a bus with no streams. `alone`: nobody else uses the database server meanwhile."""
+    database = await asyncpg.connect(dsn, server_settings=SESSION)
+    try:
+        async with (
+            _standby(database, alone=alone) as hides,
+            running_sync(dsn, nats_url, logs, **_QUICK) as library,
+            connected(nats_url, database) as shapes,
+        ):
             icu = await database.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')")
             version = int(await database.fetchval("SHOW server_version_num"))
             loose, german = ICU if icu else BUILTIN if version >= 180000 else PLAIN
             await database.execute(SHARED.format(loose=loose, german=german))
-            async with connected(nats_url, database) as shapes:
-                reader = Reader(shapes)
-                await _streams(library, shapes.js)
-                await reader.start()
-                yield Stage(library, Desk(shapes, logs / "sync.log"), reader)
-        finally:
-            await database.close()
+            reader = Reader(shapes)
+            await _streams(library, shapes.js)
+            await reader.start()
+            yield Stage(library, Desk(shapes, logs / "sync.log"), reader, hides=hides)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _standby(database: asyncpg.Connection, *, alone: bool) -> AsyncIterator[bool]:
+    """A standby that never answers, which nobody waits for who does not say so. False where that cannot be had."""
+    if not alone or not await database.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        yield False
+        return
+    await database.execute("SET synchronous_commit = local")
+    name = quote_identifier(await database.fetchval("SELECT current_database()"))
+    await database.execute(f"ALTER DATABASE {name} SET synchronous_commit = local")
+    try:
+        await _set_standby(database, "SET synchronous_standby_names = 'nobody'", "nobody")
+        yield True
+    finally:
+        await _set_standby(database, "RESET synchronous_standby_names", "")
+
+
+async def _set_standby(database: asyncpg.Connection, setting: str, wanted: str) -> None:
+    await database.execute(f"ALTER SYSTEM {setting}")
+    await database.execute("SELECT pg_reload_conf()")
+
+    async def there() -> bool:
+        return bool(await database.fetchval("SHOW synchronous_standby_names") == wanted)
+
+    await until(there, "the setting is there")
 
 
 async def _streams(library: Library, js: JetStreamContext) -> None:

@@ -1,5 +1,6 @@
 """The oracle, for as long as a suite may take: a few hundred random cases, and every scenario that once failed."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +19,12 @@ CORPUS = {path.stem: path.read_text() for path in sorted(Path(__file__).with_nam
 async def on(
     new_database: MakeDatabase, fresh_nats_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    async with stage(await new_database(), fresh_nats_url, tmp_path_factory.mktemp("oracle")) as running:
+    async with stage(
+        await new_database(),
+        fresh_nats_url,
+        tmp_path_factory.mktemp("oracle"),
+        alone="TEST_POSTGRES_DSN" not in os.environ,
+    ) as running:
         yield running
 
 

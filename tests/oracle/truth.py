@@ -16,10 +16,11 @@ def shown(columns: tuple[str, ...]) -> str:
 class Truth:
     """One table and one session; clauses have their parameters written into them."""
 
-    def __init__(self, session: asyncpg.Connection, table: str, history: str, alias: str) -> None:
+    def __init__(self, session: asyncpg.Connection, table: str, history: str, alias: str, historic: str) -> None:
+        """`historic`: the clause, its subqueries over every version of their rows."""
         self._session = session
-        self._table, self._history = table, history
         self._alias = quote_identifier(alias)
+        self._table, self._history, self._historic = table, f"{history} AS {self._alias}", historic
 
     async def refusal(self, clause: str) -> str | None:
         """Why a SELECT with this clause is not even planned."""
@@ -49,11 +50,11 @@ class Truth:
                 continue
         return kept
 
-    async def has_raised(self, clause: str) -> bool:
+    async def has_raised(self) -> bool:
         """Whether there was ever a version of a row on which the clause raises, however it is evaluated."""
         for query in (
-            f"SELECT count(*) FROM {self._history} WHERE ({clause}\n)",
-            f"SELECT count(CASE WHEN ({clause}\n) THEN 1 END) FROM {self._history}",
+            f"SELECT count(*) FROM {self._history} WHERE ({self._historic}\n)",
+            f"SELECT count(CASE WHEN ({self._historic}\n) THEN 1 END) FROM {self._history}",
         ):
             try:
                 await self._session.fetch(query)

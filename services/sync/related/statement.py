@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from medley.clauses.form import Form, Subquery
+from medley.sql.lexer import lex
 from medley.sql.quoting import quote_identifier
 from services.sync.related.asof import Image, Undone
 from services.sync.related.family import Family, named
@@ -111,13 +112,18 @@ class _Hint(NamedTuple):
 
     left: str
     values: str
+    listed: bool
+    """Whether the values can be members of one array: an array of arrays is something else."""
 
 
 def _hinted(hints: Sequence[_Hint]) -> str:
     """The planner makes a join of a single one, and takes any array for ten values."""
-    if len(hints) == 1:
-        return f"({hints[0].left}) IN ({hints[0].values})"
-    return _any(f"({one.left}) = ANY (ARRAY({one.values}))" for one in hints)
+    return _any(
+        f"({one.left}) = ANY (ARRAY({one.values}))"
+        if one.listed and len(hints) > 1
+        else f"({one.left}) IN ({one.values})"
+        for one in hints
+    )
 
 
 class _Concerned(NamedTuple):
@@ -224,7 +230,17 @@ class _Writer:
             return None
         condition = f" WHERE {where}" if where is not None else ""
         values = f"SELECT {subquery.targets[0]} FROM {relation} AS {quote_identifier(subquery.alias)}{condition}"
-        return _Hint(subquery.lefts[0], values)
+        return _Hint(subquery.lefts[0], values, self._listed(subquery.lefts[0]))
+
+    def _listed(self, left: str) -> bool:
+        """It is a column of the shapes' table, and no array, nor a domain that may be one."""
+        tokens = list(lex(left))
+        if [token.text for token in tokens[1:2]] != ["."] or len(tokens) != 3:
+            return False
+        last = tokens[2]
+        name = last.text if last.kind == "word" else last.text[1:-1].replace('""', '"')
+        plain = (one for one in self.family.own.columns if not one.made_of_text and "[]" not in one.type_sql)
+        return any(one.name == name for one in plain)
 
 
 def _any(conditions: Iterable[str]) -> str:
