@@ -5,6 +5,7 @@ be told by what Postgres makes of the clause: as a text it is still there, as a 
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from medley.clauses.refusal import Refusal
@@ -26,9 +27,12 @@ def refuse_clock(clause: Clause, params: Sequence[str], sql: str, types: Collect
     """`sql`: the clause as Postgres understood it, `types`: OIDs of those that it uses. Raises Refusal."""
     if not any(oid in _DATES | _MULTIRANGES or oid >= _FIRST_OF_USERS for oid in types):
         return
-    kept = {token.text for token in lex(sql) if token.kind == "string"}
+    kept = Counter(_content(token.text) for token in lex(sql) if token.kind == "string")
     for text, location in _literals(clause, params):
-        if _WORDS.search(text) and not any(_content(one) == text for one in kept):
+        if not _WORDS.search(text):
+            continue
+        kept[text] -= 1
+        if kept[text] < 0:
             raise Refusal(
                 clause.field, f"At location {location}: '{text}' is read as a moment: a shape cannot follow the clock"
             )

@@ -16,6 +16,7 @@ from medley.sql.quoting import quote_identifier
 Kind: TypeAlias = Literal["ANY", "ALL", "EXISTS"]
 
 
+_DEEPEST = 4  # what is asked after a change grows fourfold with every two
 _AROUND = frozenset({"AND", "OR"})
 
 
@@ -31,7 +32,7 @@ class Subquery:
     head: str
     """What stands before the inner SELECT, as it was written: `songs.id IN `."""
     lefts: tuple[str, ...]
-    """The left side of IN, a member for each target; empty for any other comparison."""
+    """The left side of IN, a member for each target; empty for any other comparison, and where it is no equality."""
     targets: tuple[str, ...]
     schema: str | None
     """None where the name stands alone: then it is that of the clause's own table."""
@@ -77,7 +78,14 @@ class Form:
 
 def form(sql: str) -> Form:
     """Raises NotUnderstood."""
-    return _Reader(sql).form()
+    found = _Reader(sql).form()
+    if _depth(found) > _DEEPEST:
+        raise NotUnderstood(f"more than {_DEEPEST} subqueries stand in one another")
+    return found
+
+
+def _depth(found: Form) -> int:
+    return max((1 + (_depth(one.where) if one.where is not None else 0) for one in found.subqueries), default=0)
 
 
 class _Reader:
@@ -176,6 +184,8 @@ class _Reader:
     ) -> Subquery:
         """`start` is after SELECT."""
         start += self._word(start, end) == "DISTINCT"
+        if self._word(start, end) == "ON":
+            raise NotUnderstood("DISTINCT ON is not supported in a subquery")
         places = {word: self._find(word, start, end) for word in ("FROM", "WHERE", "ORDER")}
         for word in ("GROUP", "HAVING", "LIMIT", "OFFSET", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "FOR", "FETCH"):
             if self._find(word, start, end) < end:
@@ -190,6 +200,8 @@ class _Reader:
         if places["WHERE"] < end:
             where = Form(tuple(self._pieces(places["WHERE"] + 1, places["ORDER"], _AROUND)))
         targets = tuple(self._target(start, places["FROM"]))
+        if "COLLATE" in f"{lefts}{targets}":
+            lefts = ()  # as an equality, the two sides' collations would mean something else
         return Subquery(kind, head, lefts, targets, schema, table, alias, where, "OR" in around, "AND" in around)
 
     def _find(self, word: str, start: int, end: int) -> int:

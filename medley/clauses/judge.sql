@@ -60,7 +60,7 @@ WHERE c.relname = $1 AND c.relnamespace = pg_catalog.pg_my_temp_schema()
 -- name: read_tables
 -- $1 OIDs of relations: each with its columns' names by number.
 SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS name,
-       c.relnamespace = pg_catalog.pg_my_temp_schema() AS is_ours,
+       c.relnamespace = pg_catalog.pg_my_temp_schema() AS is_ours, c.relkind = 'p' AS partitioned,
        (SELECT pg_catalog.jsonb_object_agg(a.attnum, a.attname) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)::text AS columns
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

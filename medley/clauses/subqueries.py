@@ -6,7 +6,7 @@ relation beside it makes Postgres write every column with the name of its table.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,7 +14,7 @@ import asyncpg
 from medley.clauses import objects
 from medley.clauses.analysed import uses
 from medley.clauses.clock import refuse_clock
-from medley.clauses.form import Form, NotUnderstood, form
+from medley.clauses.form import Form, NotUnderstood, Subquery, form
 from medley.clauses.judge import PATIENCE, PLAIN, RULES, SQL, Connection, Scope, checked, run_with
 from medley.clauses.objects import Named
 from medley.clauses.reads import FRAME, NotSupported, Reads, reads
@@ -52,8 +52,11 @@ def has_subquery(clause: Clause) -> bool:
     return any(token.upper == "SELECT" for token in clause.tokens if token.kind == "word")
 
 
-async def related(connection: Connection, scope: Scope, schema: str, clause: Clause, params: Sequence[str]) -> Related:
-    """Raises Refusal, and Transient during DDL. `connection` is in no transaction; `schema` is the table's."""
+async def related(
+    connection: Connection, scope: Scope, schema: str, partitioned: bool, clause: Clause, params: Sequence[str]
+) -> Related:
+    """Raises Refusal, and Transient during DDL. `connection` is in no transaction; `schema` is that of the table, which
+    may be a `partitioned` one."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -69,7 +72,9 @@ async def related(connection: Connection, scope: Scope, schema: str, clause: Cla
         refuse_clock(clause, params, text, used.types)
         found = await asyncio.to_thread(reads, tree)
         rows = await connection.fetch(SQL["read_tables"], list(found.columns))
-        understood = _with_names(form(_condition(text)), schema)
+        whole = {(row["schema_name"], row["name"]) for row in rows if row["partitioned"]}
+        whole |= {(schema, scope.name)} if partitioned else set()
+        understood = _with_names(form(_condition(text)), schema, whole)
     except (NotSupported, NotUnderstood) as error:
         raise Refusal(clause.field, str(error)) from error
     finally:
@@ -98,9 +103,15 @@ def _condition(view: str) -> str:
     raise ValueError("a view without a condition")
 
 
-def _with_names(clause: Form, schema: str) -> str:
-    """The clause's text, its own table named as the others."""
-    return clause.write(lambda one: f"{quote_identifier(one.schema or schema)}.{quote_identifier(one.table)}").strip()
+def _with_names(clause: Form, schema: str, whole: Collection[tuple[str, str]]) -> str:
+    """The clause's text, its own table named as the others. Of tables that inherit, a subquery reads the named one's
+    own rows, as a shape does; `whole` are those that are partitioned."""
+
+    def name(one: Subquery) -> str:
+        place = (one.schema or schema, one.table)
+        return f"{'' if place in whole else 'ONLY '}{'.'.join(map(quote_identifier, place))}"
+
+    return clause.write(name).strip()
 
 
 def _tables(

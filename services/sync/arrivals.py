@@ -98,10 +98,6 @@ class Arrivals:
             size += len(waiting.message.data)
             self._bytes[waiting.oid] -= len(waiting.message.data)
 
-    def more_of(self, relations: Collection[int]) -> bool:
-        """Whether there is more of these tables than the round."""
-        return any(relation in self._of for relation in relations)
-
     def ahead(self, relations: Collection[int]) -> list[Incoming]:
         """All of these tables that is not processed yet. Raises Piled."""
         if sum(self._bytes.get(relation, 0) for relation in relations) > _AHEAD_BYTES:

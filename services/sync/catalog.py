@@ -25,6 +25,11 @@ async def describe(connection: Any, schema: str, name: str, publication: str) ->
         raise Refused("table", f"{shown} is not a table: a shape follows an ordinary or a partitioned table.")
     if row["persistence"] != "p":
         raise Refused("table", f"{shown} is unlogged or temporary: its changes leave no trace that could be followed.")
+    if row["followed_as"] is not None:
+        raise Refused(
+            "table",
+            f"{shown} is a partition of {row['followed_as']}, and is followed under that name: follow that one.",
+        )
     found = await connection.fetch(SQL["columns"], row["oid"])
     return Table(
         oid=row["oid"],

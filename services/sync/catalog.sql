@@ -1,10 +1,17 @@
 -- name: relation
 -- $1 schema, $2 table, $3 publication: the relation of that exact name, whatever its kind. A partitioned table has the
--- identity of its partitions: they are what is written.
+-- identity of its partitions: they are what is written. `followed_as`: a partitioned table that it is a part of, and under
+-- whose name the stream has its changes.
 SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relpersistence::text AS persistence,
        coalesce((SELECT bool_and(l.relreplident = 'f')
                  FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
                 c.relreplident = 'f') AS full_identity,
+       (SELECT pg_catalog.quote_ident(an.nspname) || '.' || pg_catalog.quote_ident(ac.relname)
+        FROM pg_catalog.pg_partition_ancestors(c.oid) a (relid)
+        JOIN pg_catalog.pg_publication_rel ar ON ar.prrelid = a.relid
+        JOIN pg_catalog.pg_publication ap ON ap.oid = ar.prpubid AND ap.pubname = $3
+        JOIN pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace
+        WHERE a.relid <> c.oid LIMIT 1) AS followed_as,
        r.oid::bigint AS publication_entry
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -75,6 +82,12 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name,
        coalesce((SELECT bool_and(l.relreplident = 'f')
                  FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
                 c.relreplident = 'f') AS full_identity,
+       (SELECT pg_catalog.quote_ident(an.nspname) || '.' || pg_catalog.quote_ident(ac.relname)
+        FROM pg_catalog.pg_partition_ancestors(c.oid) a (relid)
+        JOIN pg_catalog.pg_publication_rel ar ON ar.prrelid = a.relid
+        JOIN pg_catalog.pg_publication ap ON ap.oid = ar.prpubid AND ap.pubname = $2
+        JOIN pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace
+        WHERE a.relid <> c.oid LIMIT 1) AS followed_as,
        r.oid::bigint AS publication_entry,
        (SELECT array_agg(a.attname || ' ' || a.atttypid::bigint || ' ' || a.atttypmod ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -140,9 +153,14 @@ SELECT pg_catalog.pg_current_snapshot()::text AS snapshot,
 SELECT pg_catalog.pg_logical_emit_message(true, 'medley', '')
 
 -- name: columns_now
--- $1 relation OIDs: name, type and modifier of each column.
+-- $1 relation OIDs: name, type and modifier of each column, and the primary key's columns in order.
 SELECT a.attrelid::bigint AS oid,
-       array_agg(ARRAY[a.attname::text, a.atttypid::bigint::text, a.atttypmod::text] ORDER BY a.attnum) AS columns
+       array_agg(ARRAY[a.attname::text, a.atttypid::bigint::text, a.atttypmod::text] ORDER BY a.attnum) AS columns,
+       (SELECT array_agg(b.attname::text ORDER BY k.place)
+        FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place),
+             pg_catalog.pg_attribute b
+        WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.place <= i.indnkeyatts
+          AND b.attrelid = a.attrelid AND b.attnum = k.number) AS primary_key
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = ANY ($1::bigint[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY a.attrelid

@@ -225,12 +225,10 @@ class Fanout:
             self.arrivals.take()
             await self._round()
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
-            reached = self._progress.at(self._sequence)
+            reached = self._progress.at(self.related.floor(self._sequence))
             await self.appends.flush(self.shapes)
-            if not self.related.behind:
-                self.lsn = reached.lsn
-                position = Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn)
-                self.announcements.moved(position)
+            self.lsn = reached.lsn
+            self.announcements.moved(Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn))
             if self.arrivals:
                 self.arrivals.wake.set()
                 await asyncio.sleep(0)
@@ -248,12 +246,16 @@ class Fanout:
                 await self.appends.flush(self.shapes)
             await turns.taken()
         self._postgres.end()
-        self._feed(await self.related.evaluate(self._inside))
+
+    async def relate(self) -> None:
+        """Give shapes with subqueries what transactions mean for them; ends only by raising."""
+        await self.related.run(self._feed)
 
     def _feed(self, outcome: Outcome) -> None:
         for follower, entries in outcome.fed:
             self.appends.give(follower.shape, entries)
         self._end(outcome.ended)
+        self.arrivals.wake.set()
 
     def _end(self, ended: Iterable[Ended]) -> None:
         for shape, reason, refused, slow in ended:

@@ -119,6 +119,7 @@ class Leader:
             await together(
                 capture=capture.run(),
                 fan_out=fanout.run(),
+                relate=fanout.relate(),
                 announce=fanout.announcements.announce(),
                 save=fanout.announcements.save(),
                 reconcile=reconcile.watch(self._pool, fanout, self._settings),

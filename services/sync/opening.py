@@ -108,6 +108,7 @@ class Openings:
         async with self._pool.acquire() as connection:
             table = await self._describe(connection, definition)
             select_columns(table, definition)
+            self._check_names(definition.where)
             clause = await analyse(connection, table, definition)
             await publication.publish(connection, table, self._settings)
             reads = clause[1].tables if clause[1] is not None else ()
@@ -144,6 +145,12 @@ class Openings:
             await publication.publish(connection, table, self._settings)
         except Refused as refusal:
             raise Refused("where", *(text for texts in refusal.errors.values() for text in texts)) from refusal
+
+    def _check_names(self, where: str | None) -> None:
+        """A withheld table is not looked at for a clause, so that no answer tells of its columns."""
+        for withheld in self._settings.withheld if where is not None and "select" in where.lower() else ():
+            if withheld.rpartition(".")[2].lower() in (where or "").lower():
+                raise Refused("where", f"{withheld} is never published to clients (SYNC_WITHHELD).")
 
     def _check_allowed(self, field: str, schema: str, name: str) -> None:
         if f"{schema}.{name}" in self._settings.withheld:

@@ -33,16 +33,20 @@ class Progress:
 
     def __init__(self, start: Reached) -> None:
         self._reached = start
+        self._ends: deque[Reached] = deque()
         self._marks: deque[Mark] = deque()
 
     def transaction_ended(self, sequence: int, lsn: int) -> None:
-        self._reached = Reached(sequence, max(lsn, self._reached.lsn))
+        self._ends.append(Reached(sequence, lsn))
 
     def marked(self, mark: Mark) -> None:
         self._marks.append(mark)
 
     def at(self, sequence: int) -> Reached:
-        """What is reached once every message up to `sequence` has been processed."""
+        """What is reached once every message up to `sequence` has been dealt with."""
+        while self._ends and self._ends[0].sequence <= sequence:
+            ended = self._ends.popleft()
+            self._reached = Reached(ended.sequence, max(ended.lsn, self._reached.lsn))
         while self._marks and self._marks[0].sequence <= sequence:
             lsn = self._marks.popleft().lsn - 1
             self._reached = Reached(self._reached.sequence, max(lsn, self._reached.lsn))

@@ -47,6 +47,8 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
         return "its table was dropped"
     if f"{row['schema_name']}.{row['table_name']}" != shape.table:
         return "its table was renamed"
+    if row["followed_as"] is not None:
+        return f"its table is followed as a part of {row['followed_as']} now"
     if row["publication_entry"] != shape.record.publication_entry:
         return "its table was taken out of the publication"
     if not row["full_identity"]:
@@ -67,7 +69,7 @@ def _fault_of_read(shape: LiveShape, tables: Mapping[int, asyncpg.Record]) -> st
         row = tables.get(table.oid)
         if row is None or (row["schema_name"], row["table_name"]) != (table.schema_name, table.name):
             return f"table {table.name} was dropped or renamed"
-        if row["publication_entry"] != table.publication_entry or not row["full_identity"]:
+        if row["publication_entry"] != table.publication_entry or not row["full_identity"] or row["followed_as"]:
             return f"table {table.name} was taken out of the publication, or lost REPLICA IDENTITY FULL"
         now = {(name, type_oid, modifier) for name, type_oid, modifier in _columns(row)}
         if not columns_of(table) <= now or tuple(row["primary_key"] or ()) != table.key:

@@ -22,7 +22,7 @@ async def with_subqueries(
 ) -> Predicate:
     """Raises Refusal, Transient. The tables' places in the publication are still to be found."""
     scope = Scope(table.oid, table.name, tuple(UsableColumn(column.name, column.type_sql) for column in columns))
-    found = await related(connection, scope, table.schema, clause, definition.params)
+    found = await related(connection, scope, table.schema, table.partitioned, clause, definition.params)
     needed = {facts.column.name for facts in select_columns(table, definition)} | found.columns
     for one in found.tables:
         if one.oid == table.oid:

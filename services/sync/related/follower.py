@@ -27,6 +27,8 @@ class Follower:
         self.family, self.constants = families.of(shape.record.whole())
         self.fed = 0
         """Sequence of CHANGES up to which it has what concerns it; what is older is told by its log and snapshot."""
+        self.probed = False
+        """Its own table's changes find it by rows of another one."""
         self._settled = False
 
     def relations(self) -> set[int]:

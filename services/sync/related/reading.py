@@ -23,12 +23,19 @@ from services.sync.related.relations import source
 from services.sync.related.statement import Question
 from services.sync.visibility import Snapshot
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{ms:.0f}ms'; " + RULES
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '250ms'; " + RULES
+# Not `synchronous_commit = on`: where a standby is waited for, it may be away.
+_NUDGE = f"BEGIN; SET LOCAL synchronous_commit = local; {SQL['nudge']}; COMMIT"
 _NUDGE_AFTER = 0.02
 _PAUSE = 0.002
+_VISIBLE = 0.25
 
 Arrived = Callable[[int], Awaitable[None]]
 """Returns once every published change that was committed below an LSN has arrived."""
+
+
+class NotYet(Transient):
+    """A table is locked, or a commit that has arrived is not visible yet: to be tried again."""
 
 
 class Altered(Exception):
@@ -40,7 +47,7 @@ class Reading:
 
     def __init__(self, pool: asyncpg.Pool, seconds: float, arrived: Arrived) -> None:
         self._pool = pool
-        self._seconds = seconds
+        self.seconds = seconds
         self._arrived = arrived
         self._lock = asyncio.Lock()
         self._questions = Questions(pool, seconds)
@@ -50,13 +57,16 @@ class Reading:
     async def snapshot(self, tables: Collection[ClauseTable], xids: Collection[int]) -> Any:
         """Yields `(snapshot, ask)`. The snapshot sees these transactions.
 
-        Raises Altered when one of the tables is not what it was, Transient when a transaction stays invisible.
+        Raises Altered when one of the tables is not what it was, NotYet.
         """
         async with self._lock:
             connection = await self._questions.session()
             try:
                 seen = await self._settled(connection, tables, xids)
                 yield seen, self._ask
+            except TimeoutError:  # the server did not even answer that it has cancelled the question
+                await self._questions.close()
+                raise
             finally:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
@@ -66,9 +76,13 @@ class Reading:
         async with self._lock:
             return await objects.versions(await self._questions.session(), named)
 
-    def lost(self) -> bool:
-        """Whether the session went away under a question."""
-        return self._questions.lost()
+    async def is_to_blame(self, error: Exception) -> bool:
+        """Whether the session went away, and no clause is at fault."""
+        if isinstance(error, TimeoutError):
+            return False
+        return self._questions.lost() or isinstance(
+            error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError
+        )
 
     async def close(self) -> None:
         await self._questions.close()
@@ -76,11 +90,9 @@ class Reading:
     async def _settled(
         self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable], xids: Collection[int]
     ) -> Snapshot:
-        locked = ", ".join(source(table) for table in tables)
-        begin = f"{_BEGIN.format(ms=self._seconds * 1000)} LOCK TABLE {locked} IN ACCESS SHARE MODE"
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        deadline = asyncio.get_running_loop().time() + _VISIBLE
         while True:
-            await connection.execute(begin)
+            await self._begin(connection, tables)
             row = await connection.fetchrow(SQL["moment"])
             assert row is not None
             seen = Snapshot.parse(row["snapshot"])
@@ -88,18 +100,32 @@ class Reading:
                 break
             await connection.execute("ROLLBACK")
             if asyncio.get_running_loop().time() > deadline:
-                raise Transient("a transaction stays invisible after its commit")
+                raise NotYet("a transaction stays invisible after its commit")
             await asyncio.sleep(_PAUSE)
         await self._unaltered(connection, tables)
         await self.wait(row)
         return seen
 
+    async def _begin(self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable]) -> None:
+        locked = ", ".join(source(table) for table in tables)
+        try:
+            await connection.execute(f"{_BEGIN} LOCK TABLE {locked} IN ACCESS SHARE MODE")
+        except asyncpg.LockNotAvailableError as error:
+            raise NotYet(f"a table that subqueries read is locked: {error}") from error
+        except asyncpg.UndefinedTableError as error:
+            raise Altered(str(error)) from error
+
     async def _unaltered(self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable]) -> None:
-        rows = await connection.fetch(SQL["columns_now"], [table.oid for table in tables])
-        now = {row["oid"]: {(c[0], int(c[1]), int(c[2])) for c in row["columns"] or ()} for row in rows}
+        rows = {row["oid"]: row for row in await connection.fetch(SQL["columns_now"], [table.oid for table in tables])}
         for table in tables:
-            if not columns_of(table) <= now.get(table.oid, set()):
-                raise Altered(f"table {table.name} has other columns now")
+            row = rows.get(table.oid)
+            now = (
+                {(name, int(kind), int(modifier)) for name, kind, modifier in row["columns"]}
+                if row is not None
+                else set()
+            )
+            if row is None or not columns_of(table) <= now or tuple(row["primary_key"] or ()) != table.key:
+                raise Altered(f"table {table.name} has other columns now, or another primary key")
 
     async def wait(self, moment: asyncpg.Record) -> None:
         """Until every change that was committed before the moment has arrived. What was written and not flushed is
@@ -110,7 +136,7 @@ class Reading:
                 async with asyncio.timeout(_NUDGE_AFTER):
                     await self._arrived(written)
                 return
-        await self._pool.execute(SQL["nudge"])
+        await self._pool.execute(_NUDGE)
         await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
 
     async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:

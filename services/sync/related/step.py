@@ -187,6 +187,8 @@ def _entries(
     shape: LiveShape, step: Step, changes: Sequence[Change], known: Verdicts[LiveShape], moved: Sequence[Moved]
 ) -> list[Entry]:
     """Raises Rotate."""
+    if not all(shape.fits(one.oid, one.columns) for one in step.own if one.oid == shape.relation):
+        raise Rotate("its table has other columns now")
     shape.answered_by(known)
     entries: list[Entry] = []
     for change, transaction in changes:

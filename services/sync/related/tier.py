@@ -10,6 +10,8 @@ transaction in turn, verdicts on the rows that it changed and a search for rows 
 transactions have piled up, some together are one step: a reader sees them at once, under the last one's LSN.
 """
 
+import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import asyncpg
+import structlog
 
 from services.sync.arrivals import Arrivals, Piled
 from services.sync.entries import Entry, Rotate, Transaction
@@ -24,16 +27,24 @@ from services.sync.live import Incoming
 from services.sync.predicates.tier import Ended
 from services.sync.related.family import Families, Family
 from services.sync.related.follower import Candidate, Follower
-from services.sync.related.reading import Altered, Reading
+from services.sync.related.reading import Altered, NotYet, Reading
 from services.sync.related.step import Ask, Step, entries_of, shown
 from services.sync.router import Router
+
+log = structlog.get_logger()
 
 _STEPS = 16
 """That are taken one after the other; more transactions than that are put together."""
 _TOGETHER = 2_000
-"""Changes; so many are one step, and while more of them are there they wait for so many."""
+"""Changes; so many are one step."""
 _MOST = 1_000_000
 """Changes that are looked at together; a shape that would need more starts afresh."""
+
+_SLOW = (asyncpg.QueryCanceledError, TimeoutError)
+_BUDGETS = 3
+"""Of one question, after which no more is tried to find out which clauses are slow."""
+_PATIENCE = 30.0
+_PAUSE = 0.05
 
 Later = Callable[[Collection[int]], list[Incoming]]
 """What came after some messages of these tables, as far as it has arrived. Raises Piled."""
@@ -67,14 +78,18 @@ class RelatedTier:
         """Of a table, the families whose shapes are found by rows of another one, and how many shapes they have."""
         self._waiting: list[Incoming] = []
         """Messages of the followers' tables that are processed and not evaluated."""
-        self._behind = False
+        self._under_way: list[Incoming] = []
+        """Those that are being evaluated, or whose entries are not given yet."""
+        self._inside: Transaction | None = None
+        self._wake = asyncio.Event()
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
 
     def add(self, follower: Follower, held: Sequence[Incoming] = ()) -> None:
         """`held`: messages that came before, of which the transaction that has not ended is its own, too."""
         outer, candidates = follower.outer(), list(follower.inner())
-        if outer.where is None and follower.family.probe is not None:
+        follower.probed = outer.where is None and follower.family.probe is not None
+        if follower.probed:
             self._probed[follower.family.own.oid][follower.family] += 1
         else:
             candidates.append((follower.family.own.oid, outer))
@@ -97,37 +112,60 @@ class RelatedTier:
             del self._of[relation][follower]
             if not self._of[relation]:
                 del self._of[relation]
-        families = self._probed[follower.family.own.oid]
-        families[follower.family] -= 1
-        self._probed[follower.family.own.oid] = +families
+        if follower.probed:
+            families = self._probed[follower.family.own.oid]
+            families[follower.family] -= 1
+            self._probed[follower.family.own.oid] = +families
 
     def take(self, incoming: Incoming) -> None:
         """A message was processed."""
+        self._inside = None if incoming.last else incoming.transaction
         if incoming.oid in self._of:
             self._waiting.append(incoming)
+        if self._waiting and incoming.last:
+            self._wake.set()
 
-    @property
-    def behind(self) -> bool:
-        """Whether there are whole transactions that wait for more to come."""
-        return self._behind
+    def floor(self, sequence: int) -> int:
+        """Up to where everything is evaluated, and given to its shapes, when so much is processed."""
+        first = next(iter(self._under_way or self._waiting), None)
+        return min(sequence, first.sequence - 1) if first is not None else sequence
 
-    async def evaluate(self, inside: Transaction | None) -> Outcome:
-        """What the transactions that have ended mean; `inside` is the one that has not."""
-        ended = [message for message in self._waiting if message.transaction != inside]
-        count = sum(len(message.changes) for message in ended)
-        self._behind = bool(ended) and count < _TOGETHER and self._arrivals.more_of(self._of)
-        if self._behind or not ended:
-            return Outcome()
-        self._waiting = self._waiting[len(ended) :]
-        return await self.feed(ended, None, self._later)
+    async def run(self, give: Callable[[Outcome], None]) -> None:
+        """Evaluate what has ended, again and again; ends only by raising. Beside fan-out's loop: a question that takes
+        long keeps no other shapes waiting."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._under_way = [message for message in self._waiting if message.transaction != self._inside]
+            self._waiting = self._waiting[len(self._under_way) :]
+            outcome = await self._patiently(self._under_way)
+            self._under_way = []
+            give(outcome)
+
+    async def _patiently(self, messages: Sequence[Incoming]) -> Outcome:
+        """While a table is locked, or a commit not visible yet, they are tried again; not for ever."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return await self.feed(messages, None, self._later)
+            except NotYet as error:
+                if time.monotonic() > until:
+                    log.warning("shapes with subqueries end", reason=str(error))
+                    relations = {message.oid for message in messages}
+                    every = [one for one, _ in self._candidates.values() if relations & one.relations()]
+                    return Outcome(ended=[Ended(one.shape, str(error), refused=False) for one in every])
+            await asyncio.sleep(_PAUSE)
 
     def _later(self, relations: Collection[int]) -> list[Incoming]:
         return [*(one for one in self._waiting if one.oid in relations), *self._arrivals.ahead(relations)]
 
-    async def feed(self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later) -> Outcome:
+    async def feed(
+        self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later, until: float | None = None
+    ) -> Outcome:
         """What whole transactions mean for their followers, or for some. `later`: what came after them.
 
-        When the questions fail, the shapes are asked about by halves: one that is to blame ends alone.
+        When the questions fail, the shapes are asked about by halves: one that is to blame ends alone. At the time
+        `until` (of the monotonic clock) those that are left are too slow. Raises NotYet.
         """
         steps = [self._concern(step, only) for step in _steps(messages)]
         families = {family for step in steps for family in step.families}
@@ -135,26 +173,31 @@ class RelatedTier:
             return Outcome()
         reading = self._reading
         assert reading is not None
+        until = until or time.monotonic() + _BUDGETS * reading.seconds
         self._unsettled.update(message.transaction.xid for message in messages)
         try:
             return await self._ask(reading, messages, steps, families, later)
-        except (asyncpg.PostgresError, Altered, Piled) as error:
-            if reading.lost():
+        except NotYet:
+            raise
+        except Exception as error:
+            if await reading.is_to_blame(error):
                 raise
             followers = list(only) if only is not None else self._members(families)
-            # A table that somebody has locked keeps all of them waiting: nobody is to blame, and it is waited for once.
-            if len(followers) == 1 or isinstance(error, Piled | asyncpg.LockNotAvailableError):
+            late = isinstance(error, _SLOW) and time.monotonic() > until
+            if len(followers) == 1 or isinstance(error, Piled) or late:
                 return Outcome(ended=[_end(follower, error) for follower in followers])
-        return await self._feed_halves(messages, followers, later)
+        return await self._feed_halves(messages, followers, later, until)
 
     def _members(self, families: Collection[Family]) -> list[Follower]:
         return [follower for follower, _ in self._candidates.values() if follower.family in families]
 
-    async def _feed_halves(self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Later) -> Outcome:
+    async def _feed_halves(
+        self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Later, until: float
+    ) -> Outcome:
         middle = len(followers) // 2
         outcome = Outcome()
         for half in (followers[:middle], followers[middle:]):
-            found = await self.feed(messages, half, later)
+            found = await self.feed(messages, half, later, until)
             outcome.fed += found.fed
             outcome.ended += found.ended
         return outcome
@@ -281,8 +324,10 @@ def _groups(step: list[Incoming], concerned: Collection[Follower]) -> list[Group
 
 def _end(follower: Follower, error: Exception) -> Ended:
     shape = follower.shape
-    if isinstance(error, asyncpg.QueryCanceledError):
+    if isinstance(error, _SLOW):
         return Ended(shape, "its subqueries take too long for the rows of a moment", refused=True, slow=True)
     if isinstance(error, asyncpg.DataError | asyncpg.RaiseError):
         return Ended(shape, error.message or str(error), refused=True)
-    return Ended(shape, str(error), refused=False)
+    if not isinstance(error, asyncpg.PostgresError | Altered | Piled):
+        log.error("a shape with subqueries ends by a fault", handle=shape.record.handle, error=repr(error))
+    return Ended(shape, str(error) or repr(error), refused=False)
