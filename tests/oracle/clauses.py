@@ -17,7 +17,7 @@ _CONSTANT_OF = {
 _NOT_EQUAL = ("json",)  # without operators to compare with
 _NOT_ORDERED = ("json", "spans", "char")
 _LOUD = re.compile(
-    r"/|%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
+    r"/| - |%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
 )
 """Rules of which some raise on some values."""
 
