@@ -146,7 +146,8 @@ class Subqueries:
 
     def _side(self, scope: Scope, column: TableColumn) -> Expression:
         """A column, or an expression of its kind."""
-        if self._chance.random() < 0.8:
+        # Of a text, since it may be unclear which collation counts.
+        if self._chance.random() < 0.8 or KINDS[column.kind].of == "text":
             return scope.clauses.leaf(column)
         return scope.clauses.of(KINDS[column.kind].of, 1)
 
@@ -187,7 +188,8 @@ class Subqueries:
         for a in left.columns:
             for b in right.columns:
                 of = KINDS[a.kind].of
-                if of == KINDS[b.kind].of and of not in _NOT_EQUAL:
+                alike = KINDS[a.kind].collation == KINDS[b.kind].collation
+                if of == KINDS[b.kind].of and of not in _NOT_EQUAL and alike:
                     linked = a.name.startswith("l") and b.name.startswith("l")
                     found += [(a, b)] * (6 if linked else 1)
         return found
