@@ -12,8 +12,7 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -106,12 +105,14 @@ class Fanout:
                 self.add(shape)
         self.arrivals.begin(self._sequence)
 
-    def add(self, shape: LiveShape, follower: Follower | None = None, held: Sequence[Incoming] = ()) -> None:
-        """`follower`: of a shape with subqueries, that has what was held for it."""
+    def _enter(self, shape: LiveShape) -> None:
         self.shapes[shape.record.handle] = shape
         self._router.add(shape.relation, shape)
+
+    def add(self, shape: LiveShape) -> None:
+        self._enter(shape)
         if shape.reads:
-            self.related.add(follower or Follower(shape, self.related.families), held)
+            self.related.add(Follower(shape, self.related.families))
         elif isinstance(shape.where, Evaluated):
             self._postgres.add(shape)
 
@@ -165,19 +166,16 @@ class Fanout:
         unseen = [not shape.snapshot.sees(message.transaction.xid) for message in held]
         if any(earlier and not later for earlier, later in pairwise(unseen)):
             return False
-        follower = Follower(shape, self.related.families)
-        while True:
-            ended = [one for one in held if one.sequence > follower.fed and one.transaction != self._inside]
-            if not ended:
-                break
-            outcome = await self.related.feed(ended, [follower], partial(self._after, held, ended[-1].sequence))
-            for _, reason, refused, _ in outcome.ended:
+        self._enter(shape)  # before it is given anything: only what is here is appended
+        try:
+            for _, reason, refused, _ in await self.related.join(Follower(shape, self.related.families), held):
                 raise Refused("where", reason) if refused else Rotate(reason)
-            for _, entries in outcome.fed:
-                shape.pending.give(entries)
-            follower.fed = ended[-1].sequence
-        self.add(shape, follower, held)
-        self.appends.add(shape)
+            if shape.record.handle not in self.shapes:
+                raise Rotate("it ended while it was opened")
+        except BaseException:
+            self.remove(shape)
+            self.related.remove(shape.record.handle)
+            raise
         return True
 
     async def _processed(self) -> None:
@@ -185,10 +183,6 @@ class Fanout:
         newest = self.arrivals.newest
         while self._sequence < newest:
             await self.appends.flushed()
-
-    def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
-        later = (one for one in held if one.sequence > sequence and one.oid in relations)
-        return [*later, *self.arrivals.ahead(relations)]
 
     def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
         """Give a new shape what was held for it. Raises Rotate.

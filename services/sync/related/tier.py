@@ -12,9 +12,10 @@ transactions have piled up, some together are one step: a reader sees them at on
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ import asyncpg
 import structlog
 
 from services.sync.arrivals import Arrivals, Piled
-from services.sync.entries import Entry, Rotate, Transaction
+from services.sync.entries import Entry, Rotate
 from services.sync.live import Incoming
 from services.sync.predicates.tier import Ended
 from services.sync.related.family import Families, Family
@@ -57,6 +58,12 @@ class Fed(NamedTuple):
     entries: list[Entry]
 
 
+class _Newcomer(NamedTuple):
+    follower: Follower
+    held: list[Incoming]
+    joined: asyncio.Future[list[Ended]]
+
+
 @dataclass(slots=True)
 class Outcome:
     fed: list[Fed] = field(default_factory=list)
@@ -80,13 +87,26 @@ class RelatedTier:
         """Messages of the followers' tables that are processed and not evaluated."""
         self._under_way: list[Incoming] = []
         """Those that are being evaluated, or whose entries are not given yet."""
-        self._inside: Transaction | None = None
+        self._newcomers: deque[_Newcomer] = deque()
+        self._ended_at = 0
+        """Sequence of the last message of the transaction that ended last."""
+        self._done = 0
+        """What every follower has been given, by sequence."""
         self._wake = asyncio.Event()
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
 
+    async def join(self, follower: Follower, held: list[Incoming]) -> list[Ended]:
+        """Take up a new shape; `held` is what came for it, and still comes. Returns once it has all that the others
+        have, or why it cannot go on. Raises NotYet."""
+        joined = asyncio.get_running_loop().create_future()
+        self._newcomers.append(_Newcomer(follower, held, joined))
+        self._wake.set()
+        ended: list[Ended] = await joined
+        return ended
+
     def add(self, follower: Follower, held: Sequence[Incoming] = ()) -> None:
-        """`held`: messages that came before, of which the transaction that has not ended is its own, too."""
+        """`held`: messages of its tables, of which those that nobody has been given yet are its own, too."""
         outer, candidates = follower.outer(), list(follower.inner())
         follower.probed = outer.where is None and follower.family.probe is not None
         if follower.probed:
@@ -119,11 +139,12 @@ class RelatedTier:
 
     def take(self, incoming: Incoming) -> None:
         """A message was processed."""
-        self._inside = None if incoming.last else incoming.transaction
         if incoming.oid in self._of:
             self._waiting.append(incoming)
-        if self._waiting and incoming.last:
-            self._wake.set()
+        if incoming.last:
+            self._ended_at = incoming.sequence
+            if self._waiting:
+                self._wake.set()
 
     def floor(self, sequence: int) -> int:
         """Up to where everything is evaluated, and given to its shapes, when so much is processed."""
@@ -136,11 +157,36 @@ class RelatedTier:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            self._under_way = [message for message in self._waiting if message.transaction != self._inside]
+            while self._newcomers:
+                await self._take_up(self._newcomers.popleft(), give)
+            ended_at = self._ended_at
+            self._under_way = [message for message in self._waiting if message.sequence <= ended_at]
             self._waiting = self._waiting[len(self._under_way) :]
             outcome = await self._patiently(self._under_way)
-            self._under_way = []
+            self._under_way, self._done = [], ended_at
             give(outcome)
+
+    async def _take_up(self, newcomer: "_Newcomer", give: Callable[[Outcome], None]) -> None:
+        """Give a new shape what the others have had; from then on it is one of them."""
+        follower, held, joined = newcomer
+        had = [message for message in held if message.sequence <= self._done]
+        try:
+            outcome = await self.feed(had, [follower], partial(self._after, held, self._done))
+        except NotYet as error:
+            if not joined.done():
+                joined.set_exception(error)
+            return
+        if joined.done():
+            return  # nobody waits for it any more
+        if not outcome.ended:
+            give(outcome)
+            follower.fed = self._done
+            self.add(follower, held)
+        joined.set_result(outcome.ended)
+
+    def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
+        later = (one for one in held if one.sequence > sequence and one.oid in relations)
+        return [*later, *self._arrivals.ahead(relations)]
 
     async def _patiently(self, messages: Sequence[Incoming]) -> Outcome:
         """While a table is locked, or a commit not visible yet, they are tried again; not for ever."""
