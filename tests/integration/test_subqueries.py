@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.support.library import Follower, Library, rows_of, until
+from tests.support.shapes import connected
 
 
 class Tables(NamedTuple):
@@ -189,3 +191,91 @@ async def test_what_cannot_be_followed_makes_the_shape_start_afresh(tables: Tabl
         await until(refetched, "the shape is fetched again")
         await tables.run("INSERT INTO {links} VALUES (3, 12)")
         await follower.reaches(await tables.rows(PLAYLIST))
+
+
+async def test_a_shape_that_goes_takes_nothing_from_its_siblings(tables: Tables) -> None:
+    """Clauses alike but for a constant, of which one is found by an index and the other is not."""
+    found, other = f"{PLAYLIST} AND title LIKE 's%'", f"{PLAYLIST} AND title LIKE '%o%'"
+    async with tables.follower(other) as follower:
+        async with tables.follower(found) as leaving:
+            await leaving.reaches(await tables.rows(found))
+            await follower.reaches(await tables.rows(other))
+            handle = await _handle(tables, found)
+        async with connected(tables.library.nats_url, tables.database) as shapes:
+            assert await shapes.drop(handle)
+        await tables.run("UPDATE {songs} SET title = 'of another name' WHERE id IN (SELECT song FROM {links})")
+        await tables.run("DELETE FROM {songs} WHERE id = 14")
+        await follower.reaches(await tables.rows(other))
+
+
+async def _handle(tables: Tables, where: str) -> str:
+    async with httpx.AsyncClient(base_url=tables.library.api) as http:
+        query = {"table": tables.songs, "where": tables.clause(where), "offset": "now"}
+        return str((await http.get("/v1/shape", params=query)).headers["electric-handle"])
+
+
+async def test_of_tables_that_inherit_the_named_ones_own_rows_are_read(tables: Tables) -> None:
+    await tables.run("CREATE TABLE {links}_more () INHERITS ({links}); INSERT INTO {links}_more VALUES (3, 30)")
+    own = PLAYLIST.replace("FROM", "FROM ONLY")
+    async with tables.follower(PLAYLIST) as follower:
+        await follower.reaches(await tables.rows(own))
+        await tables.run("UPDATE {songs} SET title = 'x'; INSERT INTO {links}_more VALUES (3, 31)")
+        await tables.run("INSERT INTO {links} VALUES (3, 32)")
+        await follower.reaches(await tables.rows(own))
+
+
+async def test_a_table_in_parts_is_read_whole(tables: Tables) -> None:
+    await tables.run(
+        "CREATE TABLE {links}_all (list int, song int, PRIMARY KEY (list, song)) PARTITION BY LIST (list);"
+        "CREATE TABLE {links}_3 PARTITION OF {links}_all FOR VALUES IN (3);"
+        "CREATE TABLE {links}_rest PARTITION OF {links}_all DEFAULT; INSERT INTO {links}_all VALUES (3, 1), (4, 2)"
+    )
+    where = PLAYLIST.replace("{links}", "{links}_all")
+    async with tables.follower(where) as follower:
+        await follower.reaches(await tables.rows(where))
+        await tables.run("UPDATE {links}_all SET list = 3 WHERE song = 2; DELETE FROM {links}_3 WHERE song = 1")
+        await follower.reaches(await tables.rows(where))
+
+
+async def test_a_locked_table_keeps_only_those_waiting_who_read_it(tables: Tables) -> None:
+    async with tables.follower(PLAYLIST) as follower, tables.follower("album = 3") as plain:
+        await follower.reaches(await tables.rows(PLAYLIST))
+        await plain.reaches(await tables.rows("album = 3"))
+        locking = await tables.library.connect()
+        transaction = locking.transaction()
+        await transaction.start()
+        await locking.execute(tables.clause("LOCK TABLE {links} IN ACCESS EXCLUSIVE MODE"))
+        await tables.run("INSERT INTO {songs} VALUES (70, 'song 70', 3)")
+        await plain.reaches(await tables.rows("album = 3"))
+        await transaction.rollback()
+        await locking.close()
+        await tables.run("INSERT INTO {links} VALUES (3, 70)")
+        await follower.reaches(await tables.rows(PLAYLIST))
+        assert not [m for m in follower.messages if m["headers"].get("control") == "must-refetch"]
+
+
+async def test_shapes_are_opened_under_a_steady_load(tables: Tables) -> None:
+    """As many at once as make sync's pool narrow, while a writer never rests."""
+    done = asyncio.Event()
+
+    async def write() -> None:
+        connection, number = await tables.library.connect(), 0
+        while not done.is_set():
+            number += 1
+            await connection.execute(tables.clause("INSERT INTO {links} VALUES ($1, $2)"), 1 + number % 6, 100 + number)
+            await asyncio.sleep(0.002)
+        await connection.close()
+
+    writer = asyncio.create_task(write())
+    wheres = [f"id IN (SELECT song FROM {{links}} WHERE list = {number})" for number in range(1, 13)]
+    followers = [tables.follower(where) for where in wheres]
+
+    async def up_to_date() -> bool:
+        return all(follower.copy.up_to_date for follower in followers)
+
+    await until(up_to_date, "every shape is there")
+    done.set()
+    await writer
+    for where, follower in zip(wheres, followers, strict=True):
+        async with follower:
+            await follower.reaches(await tables.rows(where))

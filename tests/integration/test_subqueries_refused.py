@@ -9,6 +9,8 @@ import pytest
 from tests.support.library import until
 from tests.support.shapes import Shapes
 
+_NESTED = "EXISTS (SELECT FROM {{s}}.links WHERE {})"
+
 
 class Schema(NamedTuple):
     shapes: Shapes
@@ -56,6 +58,14 @@ async def schema(shapes: Shapes) -> AsyncIterator[Schema]:
         ("id IN (SELECT id FROM {s}.seen)", "is not a table"),
         ("id IN (SELECT id FROM {s}.brief)", "unlogged or temporary"),
         ("id IN (SELECT 1 FROM media_blob_bytes)", "never published"),
+        ("EXISTS (SELECT nope FROM media_blob_bytes)", "never published"),
+        ("id IN (SELECT DISTINCT ON (list) song FROM {s}.links)", "DISTINCT ON is not supported"),
+        ("title <> 'now' AND '2020-01-01'::timestamptz < 'now' AND EXISTS (SELECT FROM {s}.links)", "follow the clock"),
+        ("EXISTS (SELECT 1)", "a subquery reads no table"),
+        (
+            _NESTED.format(_NESTED.format(_NESTED.format(_NESTED.format(_NESTED.format("true"))))),
+            "more than 4 subqueries",
+        ),
         ("songs IN (SELECT songs FROM {s}.songs)", "the whole row as one value"),
         ("id IN (SELECT song FROM {s}.links WHERE ctid = '(0,1)')", "system columns"),
         ("id IN (SELECT song FROM {s}.links FOR UPDATE)", "FOR UPDATE"),

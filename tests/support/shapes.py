@@ -19,7 +19,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
-from medley.contracts.shapes import OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
 from tests.support.library import Library, until
 
 Message = dict[str, Any]
@@ -100,6 +100,12 @@ class Shapes:
         if reply.record is None:
             raise Refusal(reply.errors)
         return OpenShape(self, reply.record)
+
+    async def drop(self, handle: str) -> bool:
+        """Whether it was there."""
+        request = DropRequest(handle=handle).model_dump_json().encode()
+        reply = await self.client.request(subjects.SYNC_SHAPES_DROP, request, timeout=10)
+        return DropReply.model_validate_json(reply.data).dropped
 
     async def is_open(self, handle: str) -> bool:
         bucket = await self.js.key_value(streams.SHAPES_BUCKET.name)

@@ -94,11 +94,14 @@ def _undone(step: Step) -> dict[int, Undone]:
 
 def _of(table: ClauseTable, messages: Sequence[Incoming]) -> list[Mapping[str, Any]]:
     changes: list[Mapping[str, Any]] = []
+    seen: list[list[Any]] = []
     for message in messages:
         if message.oid != table.oid:
             continue
-        if not columns_of(table) <= {(name, oid, modifier) for name, oid, modifier in message.columns}:
-            raise Rotate(f"table {table.name} has other columns now")
+        if message.columns != seen:
+            seen = message.columns
+            if not columns_of(table) <= {(name, oid, modifier) for name, oid, modifier in seen}:
+                raise Rotate(f"table {table.name} has other columns now")
         for change in message.changes:
             if change["op"] == "truncate":
                 raise Rotate(f"table {table.name} was truncated")
