@@ -15,14 +15,17 @@ from medley.clauses import objects
 from medley.clauses.analysed import uses
 from medley.clauses.clock import refuse_clock
 from medley.clauses.form import Form, NotUnderstood, Subquery, form
-from medley.clauses.judge import PATIENCE, PLAIN, RULES, SQL, Connection, Scope, checked, run_with
+from medley.clauses.judge import PATIENCE, PLAIN, RULES, Connection, Scope, checked, run_with
 from medley.clauses.objects import Named
 from medley.clauses.reads import FRAME, NotSupported, Reads, reads
 from medley.clauses.refusal import Refusal
 from medley.clauses.text import Clause
+from medley.runtime import statements
 from medley.runtime.errors import Transient
 from medley.sql.lexer import lex
 from medley.sql.quoting import quote_identifier
+
+SQL = statements.load(__file__)
 
 _VIEW = "the~clause"
 _BESIDE = "beside~the~clause"
