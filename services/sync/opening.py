@@ -27,7 +27,7 @@ from medley.contracts.shapes import (
     ShapeDefinition,
     ShapeRecord,
 )
-from medley.runtime.errors import Transient
+from medley.runtime.errors import ConfigurationError, Transient
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
@@ -60,7 +60,9 @@ class Openings:
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._exports = asyncio.Semaphore(settings.exports)
-        self._sessions = asyncio.Semaphore(max(1, pool.get_max_size() - _SPARE))
+        if (size := pool.get_max_size()) <= _SPARE:
+            raise ConfigurationError(f"POSTGRES_POOL_SIZE is {size}, sync needs {_SPARE + 1} or more: set it higher")
+        self._sessions = asyncio.Semaphore(size - _SPARE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, request: OpenRequest) -> OpenReply:
