@@ -36,9 +36,9 @@ from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.progress import Mark, Progress, Reached
 from services.sync.refusals import Refusals
 from services.sync.registry import Position, Registry
-from services.sync.related.follower import Follower
+from services.sync.related.feeding import Outcome
 from services.sync.related.reading import Reading
-from services.sync.related.tier import Outcome, RelatedTier
+from services.sync.related.tier import RelatedTier
 from services.sync.router import Router
 from services.sync.table import Refused
 from services.sync.turns import Turns
@@ -112,7 +112,7 @@ class Fanout:
     def add(self, shape: LiveShape) -> None:
         self._enter(shape)
         if shape.reads:
-            self.related.add(Follower(shape, self.related.families))
+            self.related.add(self.related.follower(shape))
         elif isinstance(shape.where, Evaluated):
             self._postgres.add(shape)
 
@@ -168,7 +168,7 @@ class Fanout:
             return False
         self._enter(shape)  # before it is given anything: only what is here is appended
         try:
-            for _, reason, refused, _ in await self.related.join(Follower(shape, self.related.families), held):
+            for _, reason, refused, _ in await self.related.join(self.related.follower(shape), held):
                 raise Refused("where", reason) if refused else Rotate(reason)
             if shape.record.handle not in self.shapes:
                 raise Rotate("it ended while it was opened")
