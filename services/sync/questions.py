@@ -8,7 +8,7 @@ import asyncpg
 
 # One plan for a statement that is asked again and again; compiling it would cost more than it saves.
 _SETTINGS = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = {ms:.0f};"
-_PREPARED = 64
+_PREPARED = 200
 
 
 class Questions:

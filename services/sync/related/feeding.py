@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import NamedTuple
 
 import asyncpg
@@ -34,6 +33,8 @@ log = structlog.get_logger()
 
 _STEPS = 16
 """That are taken one after the other; more transactions than that are put together."""
+_QUESTIONS = 64
+"""Steps times families of clauses: many different clauses make fewer steps."""
 _TOGETHER = 2_000
 """Changes; so many are one step."""
 _MOST = 1_000_000
@@ -76,7 +77,9 @@ class Feeding:
         When the questions fail, the shapes are asked about by halves: one that is to blame ends alone. At the time
         `until` (of the monotonic clock) those that are left are too slow. Raises NotYet.
         """
-        steps = [self._followers.concern(step) if only is None else concern_of(step, only) for step in _steps(messages)]
+        transactions = _transactions(messages)
+        size = _size(transactions, len(self._concern(messages, only).families))
+        steps = [self._concern(step, only) for step in _together(transactions, size)]
         families = {family for step in steps for family in step.families}
         if not families:
             return Outcome()
@@ -96,6 +99,9 @@ class Feeding:
             if len(followers) == 1 or isinstance(error, Piled) or late:
                 return Outcome(ended=[_end(follower, error) for follower in followers])
         return await self._feed_halves(messages, followers, later, until)
+
+    def _concern(self, step: Sequence[Incoming], only: Collection[Follower] | None) -> Concern:
+        return self._followers.concern(step) if only is None else concern_of(step, only)
 
     async def _feed_halves(
         self, messages: Sequence[Incoming], followers: Sequence[Follower], later: Later, until: float
@@ -163,23 +169,33 @@ class Feeding:
         return found
 
 
-def _steps(messages: Sequence[Incoming]) -> list[list[Incoming]]:
-    """Whole transactions, each by itself, or some together when there are many."""
+def _transactions(messages: Sequence[Incoming]) -> list[list[Incoming]]:
+    """The messages of each."""
     transactions: list[list[Incoming]] = []
     for message in messages:
         if not transactions or transactions[-1][0].transaction != message.transaction:
             transactions.append([])
         transactions[-1].append(message)
-    together = sum(len(message.changes) for message in messages) >= _TOGETHER
-    size = len(transactions) if together else -(-len(transactions) // _STEPS)
-    left = iter(transactions)
-    return [[one for each in some for one in each] for some in iter(lambda: list(islice(left, size or 1)), [])]
+    return transactions
+
+
+def _size(transactions: Sequence[Sequence[Incoming]], families: int) -> int:
+    """How many transactions are one step: one, unless many have piled up."""
+    if sum(len(message.changes) for messages in transactions for message in messages) >= _TOGETHER:
+        return max(1, len(transactions))
+    steps = max(1, min(_STEPS, _QUESTIONS // max(1, families)))
+    return max(1, -(-len(transactions) // steps))
+
+
+def _together(transactions: Sequence[list[Incoming]], size: int) -> list[list[Incoming]]:
+    starts = range(0, len(transactions), size)
+    return [[message for one in transactions[start : start + size] for message in one] for start in starts]
 
 
 Group = tuple[Family, list[Incoming], list[Follower]]
 
 
-def _groups(step: list[Incoming], concerned: Collection[Follower]) -> list[Group]:
+def _groups(step: Sequence[Incoming], concerned: Collection[Follower]) -> list[Group]:
     """Followers of one family who lack the same messages of the step, and these."""
     theirs: dict[Family, list[Incoming]] = {}
     groups: dict[tuple[Family, int], list[Follower]] = defaultdict(list)

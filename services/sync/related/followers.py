@@ -1,7 +1,7 @@
 """The shapes with subqueries that are followed, and whom the changes of a transaction may concern."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.sync.entries import Row
@@ -15,7 +15,7 @@ from services.sync.router import Router
 class Concern:
     """Some transactions, shapes that they may concern, and families of which more may be found."""
 
-    step: list[Incoming]
+    step: Sequence[Incoming]
     followers: set[Follower]
     probed: set[Family]
 
@@ -80,7 +80,7 @@ class Followers:
         candidates = (candidate for row in rows for candidate in self._router.concerned(relation, row))
         return {candidate.follower for candidate in candidates if candidate.follower.family is family}
 
-    def concern(self, step: list[Incoming]) -> Concern:
+    def concern(self, step: Sequence[Incoming]) -> Concern:
         """Whom a step may concern, as far as its own rows tell. Too many is never wrong."""
         concern = Concern(step, set(), set())
         for message in step:
@@ -94,7 +94,7 @@ class Followers:
         return concern
 
 
-def concern_of(step: list[Incoming], only: Collection[Follower]) -> Concern:
+def concern_of(step: Sequence[Incoming], only: Collection[Follower]) -> Concern:
     """The same for these, which need not be here yet."""
     relations = {message.oid for message in step}
     return Concern(step, {one for one in only if relations & one.relations()}, set())
