@@ -194,7 +194,7 @@ class _Reader:
         if any(self._selects(at) for at in range(start, places["FROM"])):
             raise NotUnderstood("a subquery stands in the list of another one's SELECT")
         if places["FROM"] == end:
-            raise NotUnderstood("a subquery reads no table")
+            raise NotUnderstood("a subquery that reads no table is not supported in a where clause")
         schema, table, alias = self._table(places["FROM"] + 1, stop)
         where = None
         if places["WHERE"] < end:
