@@ -279,3 +279,16 @@ async def test_shapes_are_opened_under_a_steady_load(tables: Tables) -> None:
     for where, follower in zip(wheres, followers, strict=True):
         async with follower:
             await follower.reaches(await tables.rows(where))
+
+
+async def test_a_subset_is_of_the_rows_that_the_subquery_lets_in(tables: Tables) -> None:
+    query = {"table": tables.songs, "where": tables.clause(PLAYLIST), "offset": "-1"}
+    async with httpx.AsyncClient(base_url=tables.library.api, timeout=60) as http:
+        first = await http.get("/v1/shape", params=query)
+        stream = {**query, "offset": first.headers["electric-offset"], "handle": first.headers["electric-handle"]}
+        found = await http.post("/v1/shape", params=stream, json={"order_by": "id", "limit": 2})
+        assert found.status_code == 200, found.text
+        await tables.run("INSERT INTO {links} VALUES (3, 1)")
+        again = await http.post("/v1/shape", params=stream, json={"order_by": "id", "limit": 2})
+    assert [row["value"]["id"] for row in found.json()["data"]] == ["2", "8"]
+    assert [row["value"]["id"] for row in again.json()["data"]] == ["1", "2"]
