@@ -35,7 +35,7 @@ demo: $(READY)  ## real files in, live rows out; stays up (MEDIA=folder, ARGS="-
 	@exec .venv/bin/medley demo $(if $(MEDIA),--media "$(MEDIA)") $(ARGS)
 
 # Most tests wait for a server most of the time: two at once, each file by one worker, with servers of its own.
-WORKERS ?= 2
+WORKERS ?= 3
 
 test: $(READY)  ## lint, then the whole test suite on real servers (ARGS="-k name", WORKERS=0 for one after the other)
 	@$(MAKE) --no-print-directory lint

@@ -19,7 +19,7 @@ _SIGNS = ("<", "<=", ">", ">=")
 _NOT_EQUAL = ("json",)  # without operators to compare with
 _NOT_ORDERED = ("json", "spans", "char")
 _LOUD = re.compile(
-    r"/| - |%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
+    r"abs|/| - |%|\*|\+|::|decode|picky|~|SIMILAR|SUBSTRING|substring|@\?|@@|jsonb?_|extract|range|doubled|regexp|age"
 )
 """Rules of which some raise on some values."""
 
