@@ -65,14 +65,15 @@ class Story:
         copy = self.outcomes.copy if table == jobs.TABLE else self.copies[table]
         async for batch in follow(self.api, table, client=http):
             arrived = datetime.now(UTC)
+            live = copy.up_to_date
             copy.apply(batch)
             self._news.set()
-            if table in SHOWN:
+            if table in SHOWN and live:
                 for message in batch:
                     await self._print(table, message, arrived)
 
     async def _print(self, table: str, message: Message, arrived: datetime) -> None:
-        """A row of the log; what was there before (no LSN) goes into the table only."""
+        """A row that has come while the story is told; what was there before goes into the table only."""
         headers = message["headers"]
         if headers.get("operation") != "insert" or "lsn" not in headers:
             return

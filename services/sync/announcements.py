@@ -12,6 +12,7 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
 from services.sync.registry import Position, Registry
+from services.sync.unseen import Unseen
 
 _ANNOUNCE_INTERVAL = 0.02
 _SAVE_INTERVAL = 1.0
@@ -52,12 +53,13 @@ class Announcements:
                 await self._publish(self._position.lsn)
             await asyncio.sleep(_ANNOUNCE_INTERVAL)
 
-    async def save(self) -> None:
+    async def save(self, unseen: Unseen) -> None:
         while True:
             await self._to_save.wait()
             self._to_save.clear()
-            if self._position is not None:
-                await self._registry.save(self._position)
+            if (position := self._position) is not None:
+                # Newer ones do no harm in it; those at or before the position are all there.
+                await self._registry.save(position.model_copy(update={"unseen": await unseen.left()}))
             await asyncio.sleep(_SAVE_INTERVAL)
 
     async def _publish(self, lsn: int) -> None:

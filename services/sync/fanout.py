@@ -11,7 +11,6 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -42,10 +41,9 @@ from services.sync.related.tier import RelatedTier
 from services.sync.router import Router
 from services.sync.table import Refused
 from services.sync.turns import Turns
+from services.sync.unseen import Unseen
 
 log = structlog.get_logger()
-
-_RECENT = 4096  # transactions remembered: far more than become visible later than they are fanned out
 
 
 class Fanout:
@@ -75,7 +73,8 @@ class Fanout:
         """No entry that is still to come has an LSN at or below it."""
         self._sequence = 0
         self._inside: Transaction | None = None
-        self._recent: deque[int] = deque(maxlen=_RECENT)
+        self._pool = pool
+        self.unseen = Unseen(pool)
         self.holds = Holds()
         self.arrivals = Arrivals()
         self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
@@ -88,6 +87,7 @@ class Fanout:
         if position is not None and position.changes_id == self.changes_id:
             self._progress = Progress(Reached(position.sequence, position.lsn))
             self._sequence, self.lsn = position.sequence, position.lsn
+            self.unseen = Unseen(self._pool, position.unseen)
         first = (await self.js.stream_info(streams.CHANGES.name)).state.first_seq
         if first > self._sequence + 1:
             for record in records:
@@ -130,10 +130,6 @@ class Fanout:
         self.remove(shape)
         await self.registry.forget(shape.record.handle)
 
-    def recent(self) -> tuple[int, ...]:
-        """The transactions fanned out lately, oldest first."""
-        return tuple(self._recent)
-
     async def close(self) -> None:
         """Give its sessions back."""
         for one in (self.evaluation, self.reading):
@@ -168,8 +164,7 @@ class Fanout:
             return False
         self._enter(shape)  # before it is given anything: only what is here is appended
         try:
-            for _, reason, refused, _ in await self.related.join(self.related.follower(shape), held):
-                raise Refused("where", reason) if refused else Rotate(reason)
+            await self.related.join(self.related.follower(shape), held)
             if shape.record.handle not in self.shapes:
                 raise Rotate("it ended while it was opened")
         except BaseException:
@@ -270,8 +265,7 @@ class Fanout:
             for shape in list(self.shapes.values()):
                 self._leave(shape, f"CHANGES lacks messages between {self._sequence} and {incoming.sequence}")
         self._sequence = incoming.sequence
-        if not self._recent or self._recent[-1] != incoming.transaction.xid:
-            self._recent.append(incoming.transaction.xid)
+        self.unseen.add(incoming.transaction.xid)
         self.holds.take(incoming)
         self.related.take(incoming)
         self._distribute(incoming)

@@ -121,7 +121,7 @@ class Leader:
                 fan_out=fanout.run(),
                 relate=fanout.relate(),
                 announce=fanout.announcements.announce(),
-                save=fanout.announcements.save(),
+                save=fanout.announcements.save(fanout.unseen),
                 reconcile=reconcile.watch(self._pool, fanout, self._settings),
                 heartbeat=_heartbeat(client, fanout),
                 bus=_fail_when(lost),

@@ -120,9 +120,9 @@ class Openings:
             session = await Session.open(self._pool, self._sessions)
             shape = None
             try:
-                recent = self._fanout.recent()
+                unseen = self._fanout.unseen.now()
                 with self._fanout.holds.holding({table.oid, *(one.oid for one in reads)}) as held:
-                    shape = await self._look(session.connection, table, request, clause, recent, held)
+                    shape = await self._look(session.connection, table, request, clause, unseen, held)
                 if shape is not None:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.appends.flushed()
@@ -167,7 +167,7 @@ class Openings:
         before: Table,
         request: OpenRequest,
         clause: tuple[Conditions | None, Predicate | None],
-        recent: tuple[int, ...],
+        unseen: tuple[int, ...],
         held: list[Incoming],
     ) -> LiveShape | None:
         """Take the snapshot and route the shape; None when the snapshot is older than what was fanned out."""
@@ -182,8 +182,9 @@ class Openings:
         moment = await connection.fetchrow(SQL["moment"])
         assert moment is not None
         seen = Snapshot.parse(moment["snapshot"])
-        if not all(seen.sees(xid) for xid in recent):
+        if not all(seen.sees(xid) for xid in unseen):
             return None
+        self._fanout.unseen.shown(seen)
         table = await self._describe(connection, definition)
         if table.oid != before.oid or table.publication_entry is None or not table.full_identity:
             raise Transient("the table was replaced, or taken out of the publication, meanwhile; try again")

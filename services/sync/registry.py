@@ -18,6 +18,8 @@ class Position(BaseModel):
     changes_id: str
     sequence: int
     lsn: int
+    unseen: tuple[int, ...] = ()
+    """Transactions at or before it that a new shape's snapshot must see (`Unseen`)."""
 
 
 @dataclass(frozen=True, slots=True)

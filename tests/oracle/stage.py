@@ -15,7 +15,6 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import streams
 from medley.runtime.postgres import SESSION
-from medley.sql.quoting import quote_identifier
 from tests.oracle.desk import Desk
 from tests.oracle.gate import Gate
 from tests.oracle.kinds import BUILTIN, ICU, PLAIN, SHARED
@@ -25,6 +24,7 @@ from tests.oracle.play import Play
 from tests.oracle.reader import Reader
 from tests.support.library import Library, until
 from tests.support.shapes import connected, running_sync
+from tests.support.standby import standby
 
 _QUICK = {"SYNC_RECONCILE_INTERVAL": "1", "SYNC_CLAUSE_SECONDS": "20", "POSTGRES_POOL_SIZE": "12"}
 
@@ -82,7 +82,7 @@ async def stage(dsn: str, nats_url: str, logs: Path, *, alone: bool) -> AsyncIte
     database = await asyncpg.connect(dsn, server_settings=SESSION)
     try:
         async with (
-            _standby(database, alone=alone) as hides,
+            standby(database, alone=alone) as hides,
             running_sync(dsn, nats_url, logs, **_QUICK) as library,
             connected(nats_url, database) as shapes,
         ):
@@ -96,32 +96,6 @@ async def stage(dsn: str, nats_url: str, logs: Path, *, alone: bool) -> AsyncIte
             yield Stage(library, Desk(shapes, logs / "sync.log"), reader, hides=hides)
     finally:
         await database.close()
-
-
-@asynccontextmanager
-async def _standby(database: asyncpg.Connection, *, alone: bool) -> AsyncIterator[bool]:
-    """A standby that never answers, which nobody waits for who does not say so. False where that cannot be had."""
-    if not alone or not await database.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-        yield False
-        return
-    await database.execute("SET synchronous_commit = local")
-    name = quote_identifier(await database.fetchval("SELECT current_database()"))
-    await database.execute(f"ALTER DATABASE {name} SET synchronous_commit = local")
-    try:
-        await _set_standby(database, "SET synchronous_standby_names = 'nobody'", "nobody")
-        yield True
-    finally:
-        await _set_standby(database, "RESET synchronous_standby_names", "")
-
-
-async def _set_standby(database: asyncpg.Connection, setting: str, wanted: str) -> None:
-    await database.execute(f"ALTER SYSTEM {setting}")
-    await database.execute("SELECT pg_reload_conf()")
-
-    async def there() -> bool:
-        return bool(await database.fetchval("SHOW synchronous_standby_names") == wanted)
-
-    await until(there, "the setting is there")
 
 
 async def _streams(library: Library, js: JetStreamContext) -> None:

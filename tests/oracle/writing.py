@@ -13,11 +13,11 @@ import asyncpg
 from tests.oracle.boundaries import Commit
 from tests.oracle.model import Scenario, Statement, Transaction
 from tests.oracle.outcomes import Tally
+from tests.support.standby import WAITS
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 _LATE_SECONDS = 0.3  # others may wait for what a late transaction has locked
 _PATIENCE = 0.5
-_HIDDEN = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep')"
 
 
 async def holds(condition: Callable[[], Awaitable[bool]], patience: float = _PATIENCE) -> bool:
@@ -136,7 +136,7 @@ class Writing:
         task = asyncio.create_task(self._write(session, transaction))
 
         async def waits() -> bool:
-            return task.done() or bool(await watcher.fetchval(_HIDDEN, session.get_server_pid()))
+            return task.done() or bool(await watcher.fetchval(WAITS, session.get_server_pid()))
 
         await holds(waits)
         return task
@@ -146,7 +146,7 @@ class Writing:
     ) -> None:
         pid = session.get_server_pid()
         while not task.done():
-            if await watcher.fetchval(_HIDDEN, pid):
+            if await watcher.fetchval(WAITS, pid):
                 await watcher.execute("SELECT pg_cancel_backend($1)", pid)
             await asyncio.wait([task], timeout=0.01)
         await task

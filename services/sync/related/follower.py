@@ -29,7 +29,6 @@ class Follower:
         """Sequence of CHANGES up to which it has what concerns it; what is older is told by its log and snapshot."""
         self.probed = False
         """Its own table's changes find it by rows of another one."""
-        self._settled = False
 
     def relations(self) -> set[int]:
         return {self.family.own.oid, *(table.oid for table in self.family.tables)}
@@ -54,13 +53,7 @@ class Follower:
 
     def had(self, messages: Sequence[Incoming]) -> int:
         """The number of these messages of its tables that it has already: they are the first ones."""
-        if self._settled or not messages:
-            return 0
-        had = 0
-        while had < len(messages) and self._has(messages[had]):
-            had += 1
-        self._settled = had == 0
-        return had
+        return next((place for place, message in enumerate(messages) if not self._has(message)), len(messages))
 
     def _has(self, message: Incoming) -> bool:
         shape = self.shape

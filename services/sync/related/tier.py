@@ -3,7 +3,8 @@
 Invariants
   * a shape is given whole transactions only, each once: what its log or its snapshot holds is left out;
   * a shape joins while nothing is being evaluated, once it has what the others have been given;
-  * whatever is processed and not given yet holds the position back (`floor`).
+  * whatever is processed and not given yet holds the position back (`floor`); a shape is nobody's before it has
+    everything up to there.
 """
 
 import asyncio
@@ -16,12 +17,14 @@ from typing import NamedTuple
 import structlog
 
 from services.sync.arrivals import Arrivals
+from services.sync.entries import Rotate
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.tier import Ended
 from services.sync.related.feeding import Feeding, Outcome
 from services.sync.related.follower import Follower
 from services.sync.related.followers import Followers
 from services.sync.related.reading import NotYet, Reading
+from services.sync.table import Refused
 
 log = structlog.get_logger()
 
@@ -32,7 +35,7 @@ _PAUSE = 0.05
 class _Newcomer(NamedTuple):
     follower: Follower
     held: list[Incoming]
-    joined: asyncio.Future[list[Ended]]
+    joined: asyncio.Future[None]
 
 
 class RelatedTier:
@@ -56,14 +59,13 @@ class RelatedTier:
     def follower(self, shape: LiveShape) -> Follower:
         return Follower(shape, self._followers.families)
 
-    async def join(self, follower: Follower, held: list[Incoming]) -> list[Ended]:
-        """Take up a new shape; `held` is what came for it, and still comes. Returns once it has all that the others
-        have, or why it cannot go on. Raises NotYet."""
+    async def join(self, follower: Follower, held: list[Incoming]) -> None:
+        """Take up a new shape; `held` is what came for it, and still comes. Returns once it has everything up to the
+        position. Raises Refused, Rotate, NotYet."""
         joined = asyncio.get_running_loop().create_future()
         self._newcomers.append(_Newcomer(follower, held, joined))
         self._wake.set()
-        ended: list[Ended] = await joined
-        return ended
+        await joined
 
     def add(self, follower: Follower, held: Sequence[Incoming] = ()) -> None:
         """`held`: messages of its tables, of which those that nobody has been given yet are its own, too."""
@@ -95,17 +97,24 @@ class RelatedTier:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            joined = []
             while self._newcomers:
-                await self._take_up(self._newcomers.popleft(), give)
+                newcomer = self._newcomers.popleft()
+                if await self._take_up(newcomer, give):
+                    joined.append(newcomer.joined)
             ended_at = self._ended_at
             self._under_way = [message for message in self._waiting if message.sequence <= ended_at]
             self._waiting = self._waiting[len(self._under_way) :]
             outcome = await self._patiently(self._under_way)
             self._under_way, self._done = [], ended_at
             give(outcome)
+            for one in joined:
+                if not one.done():
+                    one.set_result(None)
 
-    async def _take_up(self, newcomer: _Newcomer, give: Callable[[Outcome], None]) -> None:
-        """Give a new shape what the others have had; from then on it is one of them."""
+    async def _take_up(self, newcomer: _Newcomer, give: Callable[[Outcome], None]) -> bool:
+        """Give a new shape what the others have had; from then on it is one of them. What it lacks then may be older
+        than the position, which nothing has held back for it: it has joined once it has that, too. Whether it will."""
         follower, held, joined = newcomer
         had = [message for message in held if message.sequence <= self._done]
         try:
@@ -113,14 +122,16 @@ class RelatedTier:
         except NotYet as error:
             if not joined.done():
                 joined.set_exception(error)
-            return
+            return False
         if joined.done():
-            return  # nobody waits for it any more
-        if not outcome.ended:
-            give(outcome)
-            follower.fed = self._done
-            self.add(follower, held)
-        joined.set_result(outcome.ended)
+            return False  # nobody waits for it any more
+        for _, reason, refused, _ in outcome.ended:
+            joined.set_exception(Refused("where", reason) if refused else Rotate(reason))
+            return False
+        give(outcome)
+        follower.fed = self._done
+        self.add(follower, held)
+        return True
 
     def _after(self, held: Sequence[Incoming], sequence: int, relations: Collection[int]) -> list[Incoming]:
         later = (one for one in held if one.sequence > sequence and one.oid in relations)
