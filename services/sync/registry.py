@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+from nats.js.errors import KeyNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 from pydantic import BaseModel
 
 from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import ShapeRecord
-from medley.runtime import bus
+from medley.runtime import buckets, bus
 
 
 class Position(BaseModel):
@@ -37,18 +37,8 @@ class Registry:
         )
 
     async def records(self) -> list[ShapeRecord]:
-        try:
-            handles = await self.shapes.keys()
-        except NoKeysError:
-            return []
-        found = []
-        for handle in handles:
-            try:
-                entry = await self.shapes.get(handle)
-            except KeyNotFoundError:
-                continue
-            found.append(ShapeRecord.model_validate_json(entry.value or b""))
-        return found
+        found = await buckets.entries(self.js, streams.SHAPES_BUCKET)
+        return [ShapeRecord.model_validate_json(text) for text in found.values()]
 
     async def put(self, record: ShapeRecord) -> int:
         """Returns the entry's revision."""

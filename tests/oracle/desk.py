@@ -1,17 +1,16 @@
 """Where shapes are asked for: sync may be killed while it is asked, and is asked again when it is back."""
 
 import asyncio
-import contextlib
 import itertools
 import time
 from pathlib import Path
 
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
-from nats.js.errors import NoKeysError, NotFoundError
 
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from medley.runtime import buckets
 from tests.support.shapes import OpenShape, Refusal, Shapes
 
 _PATIENCE = 120.0
@@ -51,13 +50,9 @@ class Desk:
 
     async def excuse(self) -> None:
         """Sync was killed: what it was in the middle of will not go on."""
-        bucket = await self._shapes.js.key_value(streams.SHAPES_BUCKET.name)
-        with contextlib.suppress(NoKeysError):
-            for handle in await bucket.keys():
-                with contextlib.suppress(NotFoundError):
-                    record = ShapeRecord.model_validate_json((await bucket.get(handle)).value or b"")
-                    if record.state != "ready":
-                        self.excused.add(handle)
+        for handle, text in (await buckets.entries(self._shapes.js, streams.SHAPES_BUCKET)).items():
+            if ShapeRecord.model_validate_json(text).state != "ready":
+                self.excused.add(handle)
 
     def told(self, handle: str) -> str:
         """What sync's log says of the shape."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from medley.contracts import headers, streams, subjects
 from tests.support.shapes import Shapes
@@ -33,6 +34,10 @@ class Reader:
         await self._shapes.js.subscribe(
             subjects.SHAPE_ANY, stream=streams.SHAPES.name, ordered_consumer=True, cb=self._receive
         )
+
+    async def beats(self) -> Subscription:
+        """What sync says while it serves."""
+        return await self._shapes.client.subscribe(subjects.SYNC_HEARTBEAT)
 
     def of(self, handle: str) -> Received:
         return self._handles[handle]

@@ -26,6 +26,7 @@ from tests.support.library import Library, until
 from tests.support.shapes import connected, running_sync
 from tests.support.standby import standby
 
+_PATIENCE = 60.0  # seconds for sync to be there again
 _QUICK = {"SYNC_RECONCILE_INTERVAL": "1", "SYNC_CLAUSE_SECONDS": "20", "POSTGRES_POOL_SIZE": "12"}
 
 
@@ -69,11 +70,14 @@ class Stage:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def restart_sync(self) -> None:
-        """As a crash does."""
+        """As a crash does; returns when it serves again: killed faster than it starts, it would get nowhere."""
         self.kills += 1
         await self.library.kill("sync", signal.SIGKILL)
         await self.desk.excuse()
+        beats = await self.reader.beats()
         await self.library.start("sync")
+        await beats.next_msg(timeout=_PATIENCE)
+        await beats.unsubscribe()
 
 
 @asynccontextmanager

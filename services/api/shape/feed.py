@@ -27,7 +27,7 @@ from medley.contracts.shapes import (
     ShapeDefinition,
     ShapeRecord,
 )
-from medley.runtime import bus
+from medley.runtime import buckets, bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
 from services.api.shape.bodies import Bodies, Builds
@@ -72,10 +72,13 @@ class Feed:
         """Follow the registry, and say once all that is there now is known; ends only by raising."""
         bucket = await bus.ensure_bucket(self.client.jetstream(), streams.SHAPES_BUCKET)
         watcher = await bucket.watchall()
+        for text in (await buckets.entries(self.client.jetstream(), streams.SHAPES_BUCKET)).values():
+            self._enter(ShapeRecord.model_validate_json(text))
+        informed()
         async for entry in watcher:
             if entry is None:
-                informed()
-            elif entry.operation in ("DEL", "PURGE"):
+                continue
+            if entry.operation in ("DEL", "PURGE"):
                 self._leave(entry.key)
             else:
                 self._enter(ShapeRecord.model_validate_json(entry.value or b""))
