@@ -54,7 +54,9 @@ class Followed:
         had = max((place for place, one in enumerate(commits, 1) if sees(one.xid)), default=0) if self.fresh else 0
         known = [None, *(one.truths.get(self.number) for one in commits)]
         places = {one.xid & 0xFFFFFFFF: place - had for place, one in enumerate(commits, 1) if place > had}
-        boundaries = Boundaries(self.copy, self.columns, known[had:], paced or not self.shape.where.reads)
+        # One that was opened meanwhile may be given together what was sent while it was.
+        single = (paced and not self.fresh) or not self.shape.where.reads
+        boundaries = Boundaries(self.copy, self.columns, known[had:], single)
         if self.fresh and had:
             boundaries.snapshot()
         boundaries.apply(log[self.seen :], places)
