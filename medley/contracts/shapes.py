@@ -176,8 +176,36 @@ class DropReply(BaseModel):
 
 
 class Heartbeat(BaseModel):
-    """`sync.heartbeat`, twice a second, from the sync that holds the replication slot."""
+    """`sync.heartbeat`, twice a second, from each worker of sync; `sync.hello` asks for one at once.
 
-    state: Literal["starting", "active"]
+    `capturing`: it holds the replication slot. `slices`: those whose shapes it feeds, taken with the number `epoch`,
+    higher than that of whoever had them before. `lsn`: no entry that is still to come for them is at or below it.
+    """
+
+    worker: str
+    capturing: bool
+    slices: tuple[int, ...]
+    epoch: int
     lsn: int
     shapes: int
+    leaving: bool = False
+    """It stops in order: it is not to be waited for."""
+
+
+class CaptureMark(BaseModel):
+    """`sync.mark`, from the worker that captures: `CHANGES` (of this identity) holds, at or before `sequence`, every
+    published change that was committed below `lsn`."""
+
+    changes_id: str
+    sequence: int
+    lsn: int
+
+
+class Announcement(BaseModel):
+    """`shapes.position.<lowest slice>` in `SHAPES`: no entry that follows, of a shape of these slices, is at or below
+    `lsn`. Of what two workers say of a slice, the one with the higher epoch is right."""
+
+    changes_id: str
+    epoch: int
+    slices: tuple[int, ...]
+    lsn: int

@@ -62,5 +62,5 @@ STREAMS = (INGEST, INGEST_DEAD, CHANGES, SHAPES)
 
 SCHEMA_BUCKET = Bucket("schema", "current", history=16, publishers=("migrator",), consumers=("every gate",))
 SHAPES_BUCKET = Bucket("shapes", "<handle>", publishers=("sync",), consumers=("api", "sync"))
-SYNC_BUCKET = Bucket("sync", "position, database", publishers=("sync",), consumers=("sync",))
+SYNC_BUCKET = Bucket("sync", "slice.<number>, database, era", publishers=("sync",), consumers=("sync",))
 BUCKETS = (SCHEMA_BUCKET, SHAPES_BUCKET, SYNC_BUCKET)

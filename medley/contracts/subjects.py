@@ -11,11 +11,13 @@ CHANGES_ANY = "changes.>"
 
 SHAPE_LOG_ANY = "shapes.*.log"
 SHAPE_ANY = "shapes.>"
-SHAPE_POSITION = "shapes.position"
+SHAPE_POSITIONS = "shapes.position.*"
 
 SYNC_SHAPES_OPEN = "sync.shapes.open"
 SYNC_SHAPES_DROP = "sync.shapes.drop"
 SYNC_HEARTBEAT = "sync.heartbeat"
+SYNC_HELLO = "sync.hello"
+SYNC_MARK = "sync.mark"
 
 
 def ingest_jobs(priority: str = "normal") -> str:
@@ -47,3 +49,13 @@ def shape_snapshot(handle: str) -> str:
 
 def shape_log(handle: str) -> str:
     return f"shapes.{handle}.log"
+
+
+def shape_position(number: int) -> str:
+    """Where the worker whose lowest slice has this number says how far its shapes' logs have come."""
+    return f"shapes.position.{number}"
+
+
+def sync_worker(worker: str, request: str) -> str:
+    """A request (`open`, `drop`) to one worker of sync."""
+    return f"sync.workers.{worker}.{request}"

@@ -14,7 +14,9 @@ MESSAGES: dict[str, tuple[str, type[BaseModel], str, str]] = {
     subjects.INGEST_ANY: ("request", jobs.IngestJob, "api, cli, anyone", "ingest"),
     subjects.SYNC_SHAPES_OPEN: ("request", shapes.OpenRequest, "api", "sync"),
     subjects.SYNC_SHAPES_DROP: ("request", shapes.DropRequest, "api", "sync"),
-    subjects.SYNC_HEARTBEAT: ("event", shapes.Heartbeat, "sync", "api"),
+    subjects.SYNC_HEARTBEAT: ("event", shapes.Heartbeat, "sync", "api, sync"),
+    subjects.SYNC_MARK: ("event", shapes.CaptureMark, "sync", "sync"),
+    subjects.SHAPE_POSITIONS: ("event", shapes.Announcement, "sync", "api"),
 }
 VALUES: dict[str, type[BaseModel]] = {
     "schema.current": schema.SchemaState,

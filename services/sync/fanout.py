@@ -11,7 +11,7 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import ShapeRecord
+from medley.runtime.errors import Transient
 from services.sync.announcements import Announcements
 from services.sync.appends import Appends
 from services.sync.arrivals import Arrivals
@@ -34,16 +35,20 @@ from services.sync.predicates.tier import Ended, PostgresTier
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.progress import Mark, Progress, Reached
 from services.sync.refusals import Refusals
-from services.sync.registry import Position, Registry
+from services.sync.registry import Registry
 from services.sync.related.feeding import Outcome
 from services.sync.related.reading import Reading
 from services.sync.related.tier import RelatedTier
 from services.sync.router import Router
+from services.sync.slices import Position
 from services.sync.table import Refused
 from services.sync.turns import Turns
 from services.sync.unseen import Unseen
 
 log = structlog.get_logger()
+
+_AT_ONCE = 64  # logs whose ends are looked up
+_BEHIND = 5.0
 
 
 class Fanout:
@@ -81,29 +86,25 @@ class Fanout:
         self.related = RelatedTier(self.reading, self.arrivals)
         self.appends = Appends(registry, self.arrivals.wake)
 
-    async def recover(self, records: list[ShapeRecord]) -> None:
-        """Take up the shapes of the registry and the position."""
-        position = await self.registry.position()
-        if position is not None and position.changes_id == self.changes_id:
-            self._progress = Progress(Reached(position.sequence, position.lsn))
+    async def recover(self, records: Sequence[ShapeRecord], position: Position | None) -> None:
+        """Take up these shapes where the position says."""
+        if position is not None:
+            self._progress = Progress(Reached(position.sequence, position.lsn, position.place))
             self._sequence, self.lsn = position.sequence, position.lsn
             self.unseen = Unseen(self._pool, position.unseen)
-        first = (await self.js.stream_info(streams.CHANGES.name)).state.first_seq
-        if first > self._sequence + 1:
-            for record in records:
-                log.error("shape cannot go on: CHANGES was purged before it was read", handle=record.handle)
-                await self.registry.forget(record.handle)
-            records, self._sequence = [], first - 1
-        for record in records:
-            shape = LiveShape(self.js, record)
-            await shape.recover()
-            if shape.torn and shape.reads:
-                # Its transactions may be put together in another way now.
-                log.warning("shape cannot go on: its log ends inside a transaction", handle=record.handle)
-                await self.registry.forget(record.handle)
-            else:
-                self.add(shape)
+        for start in range(0, len(records), _AT_ONCE):
+            await asyncio.gather(*map(self._take_up, records[start : start + _AT_ONCE]))
         self.arrivals.begin(self._sequence)
+
+    async def _take_up(self, record: ShapeRecord) -> None:
+        shape = LiveShape(self.js, record)
+        await shape.recover()
+        if shape.torn and shape.reads:
+            # Its transactions may be put together in another way now.
+            log.warning("shape cannot go on: its log ends inside a transaction", handle=record.handle)
+            await self.registry.forget(record.handle)
+        else:
+            self.add(shape)
 
     def _enter(self, shape: LiveShape) -> None:
         self.shapes[shape.record.handle] = shape
@@ -129,6 +130,17 @@ class Fanout:
         log.info("shape dropped", handle=shape.record.handle, table=shape.table, reason=reason)
         self.remove(shape)
         await self.registry.forget(shape.record.handle)
+
+    async def announced(self) -> None:
+        """Wait until the logs have come as far as was announced before this term: a shape that is opened must not have
+        an entry below that. Raises Transient."""
+        try:
+            async with asyncio.timeout(_BEHIND):
+                while self.lsn < self.announcements.floor:
+                    await self.appends.flushed()
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise Transient("sync has not caught up with what it announced before; try again") from None
 
     async def close(self) -> None:
         """Give its sessions back."""
@@ -217,7 +229,9 @@ class Fanout:
             reached = self._progress.at(self.related.floor(self._sequence))
             await self.appends.flush(self.shapes)
             self.lsn = reached.lsn
-            self.announcements.moved(Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn))
+            self.announcements.moved(
+                Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn, place=reached.place)
+            )
             if self.arrivals:
                 self.arrivals.wake.set()
                 await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from services.sync.related.reading import Reading
 
 
 def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, reading: Reading, lsn: int) -> list[Metric]:
-    """Those of the sync that holds the slot."""
+    """Those of a worker's share."""
     tiers = Counter((shape.tier, "true" if shape.candidates is not None else "false") for shape in shapes)
     by_tier = [({"tier": tier, "indexed": indexed}, float(count)) for (tier, indexed), count in sorted(tiers.items())]
     return [
@@ -39,6 +39,6 @@ def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, reading: Readin
     ]
 
 
-def of_role(role: str) -> Metric:
-    """Who leads, and who stands by."""
-    return Metric("medley_sync_active", "gauge", "Whether this sync holds the slot.", [({}, float(role == "active"))])
+def of_role(capturing: bool) -> Metric:
+    """Who captures, and who stands by."""
+    return Metric("medley_sync_active", "gauge", "Whether this sync holds the slot.", [({}, float(capturing))])

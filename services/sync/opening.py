@@ -27,6 +27,7 @@ from medley.contracts.shapes import (
     ShapeDefinition,
     ShapeRecord,
 )
+from medley.contracts.slices import slice_of
 from medley.runtime.errors import ConfigurationError, Transient
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
@@ -37,6 +38,7 @@ from services.sync.predicates.watch import unaltered
 from services.sync.related.relations import source
 from services.sync.session import Session
 from services.sync.settings import SyncSettings
+from services.sync.slices import Slices
 from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
 
@@ -51,10 +53,11 @@ _SPARE = 4
 class Openings:
     """Opens shapes for one fan-out; requests for one definition share one opening."""
 
-    def __init__(self, pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> None:
+    def __init__(self, pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings, slices: Slices) -> None:
         self._pool = pool
         self._fanout = fanout
         self._settings = settings
+        self._slices = slices
         self._by_digest = {shape.record.definition.digest(): handle for handle, shape in fanout.shapes.items()}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
@@ -65,9 +68,15 @@ class Openings:
         self._sessions = asyncio.Semaphore(size - _SPARE)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def has(self, number: int) -> bool:
+        """Whether shapes of this slice are opened here."""
+        return number in self._slices.numbers
+
     async def open(self, request: OpenRequest) -> OpenReply:
         """The shape's record, once its changes are being logged; its rows may still be on their way."""
         definition = request.definition
+        if not self.has(slice_of(definition.digest())):
+            return OpenReply(unavailable="the shape belongs to another worker of sync")
         shape = self._fanout.shapes.get(self._by_digest.get(definition.digest(), ""))
         if shape is not None and shape.record.definition == definition:
             return OpenReply(record=shape.record.whole())
@@ -116,6 +125,7 @@ class Openings:
             reads = clause[1].tables if clause[1] is not None else ()
             for one in reads:
                 await self._publish(connection, one)
+        await self._fanout.announced()
         for _ in range(_SNAPSHOT_TRIES):
             session = await Session.open(self._pool, self._sessions)
             shape = None
@@ -127,7 +137,7 @@ class Openings:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.appends.flushed()
                     record = shape.record.whole()
-                    revision = await self._fanout.registry.put(record)
+                    revision = await self._put(record)
                     self._by_digest[definition.digest()] = record.handle
                     self._start(self._export(session, shape, table, revision))
                     return record
@@ -138,6 +148,33 @@ class Openings:
                 raise
             await session.close()
         raise Transient("no settled snapshot: transactions stay invisible after their commit; try again")
+
+    async def _put(self, record: ShapeRecord) -> int:
+        """From here on it is everybody's. Raises SliceLost when another worker feeds its slice."""
+        registry = self._fanout.registry
+        revision = await registry.put(record)
+        try:
+            await self._slices.check(slice_of(record.handle))
+        except BaseException:
+            await registry.forget(record.handle)
+            raise
+        return revision
+
+    async def watch(self) -> None:
+        """A record of our slices that we have not put is nobody's: another worker put it, which had lost the slice, and
+        did not live to take it back. A shape whose record somebody took away is fed no longer."""
+        fanout = self._fanout
+        async for entry in await fanout.registry.shapes.watchall(meta_only=True):
+            if entry is None or not self.has(slice_of(entry.key)):
+                continue
+            shape = fanout.shapes.get(entry.key)
+            if entry.operation not in ("DEL", "PURGE"):
+                if shape is None:
+                    log.warning("a record that nobody feeds is forgotten", handle=entry.key)
+                    await fanout.registry.forget(entry.key)
+            elif shape is not None:
+                log.info("shape dropped", handle=entry.key, table=shape.table, reason="its record was taken away")
+                fanout.remove(shape)
 
     async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
         """A table that a subquery reads is followed like any other. Raises Refused."""

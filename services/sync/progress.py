@@ -22,10 +22,12 @@ class Mark(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """CHANGES is dealt with up to the whole transaction at `sequence`; no later one has an LSN at or below `lsn`."""
+    """CHANGES is dealt with up to the whole transaction at `sequence`; no later one has an LSN at or below `lsn`.
+    `place`: LSN of that transaction."""
 
     sequence: int
     lsn: int
+    place: int = 0
 
 
 class Progress:
@@ -37,7 +39,7 @@ class Progress:
         self._marks: deque[Mark] = deque()
 
     def transaction_ended(self, sequence: int, lsn: int) -> None:
-        self._ends.append(Reached(sequence, lsn))
+        self._ends.append(Reached(sequence, lsn, lsn))
 
     def marked(self, mark: Mark) -> None:
         self._marks.append(mark)
@@ -46,8 +48,8 @@ class Progress:
         """What is reached once every message up to `sequence` has been dealt with."""
         while self._ends and self._ends[0].sequence <= sequence:
             ended = self._ends.popleft()
-            self._reached = Reached(ended.sequence, max(ended.lsn, self._reached.lsn))
+            self._reached = Reached(ended.sequence, max(ended.lsn, self._reached.lsn), ended.place)
         while self._marks and self._marks[0].sequence <= sequence:
             lsn = self._marks.popleft().lsn - 1
-            self._reached = Reached(self._reached.sequence, max(lsn, self._reached.lsn))
+            self._reached = self._reached._replace(lsn=max(lsn, self._reached.lsn))
         return self._reached

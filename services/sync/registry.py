@@ -1,25 +1,15 @@
-"""The registry: which shapes there are (bucket `shapes`), and how far fan-out has come (bucket `sync`)."""
+"""The registry: which shapes there are (bucket `shapes`), and what the streams were fed from (bucket `sync`)."""
 
+import secrets
 from dataclasses import dataclass
 
 from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
-from pydantic import BaseModel
 
 from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime import buckets, bus
-
-
-class Position(BaseModel):
-    """Everything in CHANGES up to `sequence` has been appended to every shape that it concerns."""
-
-    changes_id: str
-    sequence: int
-    lsn: int
-    unseen: tuple[int, ...] = ()
-    """Transactions at or before it that a new shape's snapshot must see (`Unseen`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +64,17 @@ class Registry:
     async def save_database(self, identity: str) -> None:
         await self.state.put("database", identity.encode())
 
-    async def position(self) -> Position | None:
+    async def era(self) -> str:
+        """Another one after everything had to start afresh."""
         try:
-            entry = await self.state.get("position")
+            return ((await self.state.get("era")).value or b"").decode()
         except KeyNotFoundError:
-            return None
-        return Position.model_validate_json(entry.value or b"")
+            return ""
 
-    async def save(self, position: Position) -> None:
-        await self.state.put("position", position.model_dump_json().encode())
+    async def begin_era(self) -> None:
+        """What was captured before belongs to another one: every worker begins anew."""
+        await self.state.put("era", secrets.token_hex(8).encode())
+
+    async def changes_id(self) -> str:
+        """The identity of what CHANGES holds: another one once it was made again, or everything started afresh."""
+        return f"{await bus.stream_identity(self.js, streams.CHANGES.name)}/{await self.era()}"

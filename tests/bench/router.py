@@ -19,12 +19,13 @@ import psutil
 from nats.aio.client import Client
 
 from medley.contracts.shapes import ShapeRecord
-from services.sync.announcements import Announcements
+from services.sync.announcements import Announced, Announcements
 from services.sync.conditions import Condition, Equal, Prefix, Range
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
 from services.sync.registry import Registry
 from services.sync.router import Router
+from services.sync.slices import Slices
 from services.sync.where import Where, compile_conditions
 from tests.bench.many import listened
 
@@ -119,7 +120,8 @@ def _taken_up(count: int) -> dict[str, float]:
     client = Client()
     js = client.jetstream()
     registry = Registry(js, None, None)  # type: ignore[arg-type]
-    fanout = Fanout(client, registry, Announcements(js, registry, 0, 0), "bench")
+    slices = Slices(None, "bench", 1, {0: (0, None)})  # type: ignore[arg-type]
+    fanout = Fanout(client, registry, Announcements(js, slices, "bench", Announced({}), 0), "bench")
     gc.collect()
     before = psutil.Process().memory_info().rss
     by_digest = {}

@@ -93,7 +93,7 @@ async def test_a_standby_takes_over(library: Library) -> None:
     log = library.logs / "standby.log"
 
     async def standing_by() -> bool:
-        return "standing by" in await asyncio.to_thread(log.read_text)
+        return "capture stands by" in await asyncio.to_thread(log.read_text)
 
     await until(standing_by, "the second sync stands by")
     async with busy_table(library) as (_, table):

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from medley.contracts.slices import SLICES
 from medley.runtime.postgres import SESSION
 from services.sync.registry import Registry
+from services.sync.slices import SliceRecord
 from tests.support.library import Library, until
 from tests.support.shapes import Shapes
 from tests.support.standby import WAITS, standby
@@ -51,8 +53,9 @@ async def test_a_shape_opened_after_a_restart_has_what_was_sent_before_it(
     await shapes.database.execute(f"INSERT INTO {name} VALUES (2, 'seen')")
 
     async def saved() -> bool:
-        position = await (await Registry.open(shapes.js)).position()
-        return position is not None and position.lsn >= sent
+        state = (await Registry.open(shapes.js)).state
+        records = [SliceRecord.model_validate_json((await state.get(f"slice.{n}")).value or b"") for n in range(SLICES)]
+        return all(one.position is not None and one.position.lsn >= sent for one in records)
 
     await until(saved, "the position is saved beyond the commit")
     await sync.kill("sync", signal.SIGKILL)

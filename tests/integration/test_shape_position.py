@@ -10,6 +10,8 @@ import orjson
 from nats.aio.msg import Msg
 
 from medley.contracts import streams, subjects
+from medley.contracts.positions import Positions
+from medley.contracts.shapes import Announcement
 from tests.support.library import Library, until
 from tests.support.shapes import Shapes
 
@@ -70,16 +72,20 @@ class Heard:
         self.announced: list[int] = []
         self.faults: list[str] = []
         self.messages = 0
+        self._positions = Positions()
 
     async def take(self, message: Msg) -> None:
-        newest = self.announced[-1] if self.announced else 0
-        if message.subject == subjects.SHAPE_POSITION:
-            position = int(message.data)
-            if position <= newest:
-                self.faults.append(f"announced {position} after {newest}")
+        _, handle, part = message.subject.split(".")
+        if handle == "position":
+            before = self._positions.of_all()
+            self._positions.hear(Announcement.model_validate_json(message.data))
+            position = self._positions.of_all()
+            if position < before:
+                self.faults.append(f"announced {position} after {before}")
             self.announced.append(position)
-        elif message.subject.endswith(".log"):
+        elif part == "log":
             self.messages += 1
+            newest = self._positions.of(handle)
             first = orjson.loads(message.data)[0]["headers"]["lsn"]
             if int(first) <= newest:
                 self.faults.append(f"an entry at {first} after {newest} was announced")

@@ -9,6 +9,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from medley.contracts import headers, streams, subjects
+from medley.contracts.positions import Positions
+from medley.contracts.shapes import Announcement
 from tests.support.shapes import Shapes
 
 Message = dict[str, Any]
@@ -27,7 +29,8 @@ class Reader:
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
         self._handles: dict[str, Received] = defaultdict(Received)
-        self._position = self._sequence = 0
+        self._positions = Positions()
+        self._sequence = 0
         self._moved = asyncio.Condition()
 
     async def start(self) -> None:
@@ -54,13 +57,13 @@ class Reader:
 
     async def _until(self, position: int = 0, sequence: int = 0) -> None:
         async with self._moved:
-            await self._moved.wait_for(lambda: self._position >= position and self._sequence >= sequence)
+            await self._moved.wait_for(lambda: self._positions.of_all() >= position and self._sequence >= sequence)
 
     async def _receive(self, message: Msg) -> None:
-        if message.subject == subjects.SHAPE_POSITION:
-            self._position = max(self._position, int(message.data))
+        _, handle, part = message.subject.split(".")
+        if handle == "position":
+            self._positions.hear(Announcement.model_validate_json(message.data))
         else:
-            _, handle, part = message.subject.split(".")
             received = self._handles[handle]
             (received.log if part == "log" else received.snapshot).extend(orjson.loads(message.data))
             if part == "snapshot" and (message.headers or {}).get(headers.FINAL) == "true":

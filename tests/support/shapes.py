@@ -19,7 +19,9 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
+from medley.contracts.positions import Positions
 from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest, ShapeDefinition, ShapeRecord
+from services.sync.announcements import Announced
 from tests.support.library import Library, until
 
 Message = dict[str, Any]
@@ -115,12 +117,11 @@ class Shapes:
             return False
 
     async def position(self) -> int:
-        """The LSN that sync has announced; 0 before the first time."""
-        try:
-            last = await self.js.get_last_msg(streams.SHAPES.name, subjects.SHAPE_POSITION)
-        except NotFoundError:
-            return 0
-        return int(last.data or b"0")
+        """The LSN that sync has announced for every shape; 0 before the first time."""
+        positions = Positions()
+        for said, _ in (await Announced.read(self.js)).by_number.values():
+            positions.hear(said)
+        return positions.of_all()
 
     async def caught_up(self) -> int:
         """Wait until every log holds what is committed by now; returns the position. Every LSN below it was sent."""

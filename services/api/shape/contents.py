@@ -103,7 +103,7 @@ class Contents:
 
     async def log(self, record: ShapeRecord, tail: Tail, offset: Offset) -> Chunk:
         """The log after the offset. Raises Gone when it is purged."""
-        end, position = tail.end, self._feed.position
+        end, position = tail.end, self._feed.positions.of(record.handle)
         if offset >= end:
             # Nothing new: all that sync has seen (protocol section 1.5).
             reached = max(offset, SNAPSHOT_END)

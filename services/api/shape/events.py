@@ -28,7 +28,7 @@ class Following:
         """Everything after the offset, and what comes, for so long."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        told = self._feed.position
+        told = self._feed.positions.of(self._record.handle)
         try:
             while not (self._tail.gone or self._feed.closing):
                 chunk = await self._after(offset)
@@ -44,8 +44,8 @@ class Following:
                 await self._caller.wait(self._tail, min(left, _KEEP_ALIVE))
                 if self._tail.end == before and not self._tail.gone and clock() < deadline:
                     # In one piece: once it waits for a slow reader, the position may cover what it has not sent.
-                    news = self._feed.position > told
-                    told = self._feed.position
+                    news = self._feed.positions.of(self._record.handle) > told
+                    told = self._feed.positions.of(self._record.handle)
                     yield b": keep-alive\n\n" + (b"data: " + up_to_date(told) + b"\n\n") * news
         except (Gone, CallerLeft):
             return

@@ -18,7 +18,9 @@ from nats.errors import NoRespondersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
+from medley.contracts.positions import Positions
 from medley.contracts.shapes import (
+    Announcement,
     DropReply,
     DropRequest,
     Heartbeat,
@@ -27,6 +29,7 @@ from medley.contracts.shapes import (
     ShapeDefinition,
     ShapeRecord,
 )
+from medley.contracts.slices import SLICES
 from medley.runtime import buckets, bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
@@ -34,7 +37,8 @@ from services.api.shape.bodies import Bodies, Builds
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Gone, Tail
 
-_BEAT_VALID = 3.0  # seconds without a heartbeat after which sync counts as gone
+_BEAT_VALID = 3.0  # seconds without a heartbeat after which a worker of sync counts as gone
+_MOST_WORKERS = 256
 _RETRY_OPEN = 0.25
 _ASK_SECONDS = 2.0
 _LEFT = 10_000  # handles remembered as gone
@@ -49,7 +53,8 @@ class Feed:
         """`reads`: a connection of its own for what is large, so that changes and heartbeats never wait behind it."""
         self.client = client
         self.store = Store(reads)
-        self.position = 0
+        self.positions = Positions()
+        """How far sync has come, by shape."""
         self.closing = False
         self._records: dict[str, ShapeRecord] = {}
         self._handles: dict[ShapeDefinition, str] = {}
@@ -65,8 +70,8 @@ class Feed:
         self.places: Bodies[int] = Bodies(_PLACES)
         """Where to read on in the stream: after an offset of a log, or for a chunk of a snapshot."""
         self._changed = asyncio.Event()
-        self._beat = 0.0
-        self._beat_state = "waiting"
+        self._beats: dict[str, tuple[float, Heartbeat]] = {}
+        """The last one of each worker, and when it came; the oldest first."""
 
     async def run(self, informed: Callable[[], None]) -> None:
         """Follow the registry, and say once all that is there now is known; ends only by raising."""
@@ -94,10 +99,11 @@ class Feed:
             cb=self._on_message,
             config=ConsumerConfig(
                 deliver_policy=DeliverPolicy.NEW,
-                filter_subjects=[subjects.SHAPE_LOG_ANY, subjects.SHAPE_POSITION],
+                filter_subjects=[subjects.SHAPE_LOG_ANY, subjects.SHAPE_POSITIONS],
             ),
         )
-        self.position = max(self.position, await self.store.position())
+        for said in await self.store.positions():
+            self.positions.hear(said)
 
     def close(self) -> None:
         """Release everyone who waits, and let nobody wait here again."""
@@ -107,8 +113,12 @@ class Feed:
 
     @property
     def state(self) -> str:
-        """`active`, `starting` or `waiting`, as sync last said."""
-        return self._beat_state if time.monotonic() - self._beat < _BEAT_VALID else "waiting"
+        """`active`, `starting` while some shapes are fed by nobody yet, `waiting` while nobody captures changes."""
+        valid = time.monotonic() - _BEAT_VALID
+        beats = [beat for heard, beat in self._beats.values() if heard > valid]
+        if not any(beat.capturing for beat in beats):
+            return "waiting"
+        return "active" if len({number for beat in beats for number in beat.slices}) == SLICES else "starting"
 
     def record(self, handle: str) -> ShapeRecord | None:
         return self._records.get(handle)
@@ -204,17 +214,21 @@ class Feed:
 
     async def _on_beat(self, message: Msg) -> None:
         beat = Heartbeat.model_validate_json(message.data)
-        self._beat, self._beat_state = time.monotonic(), beat.state
+        self._beats.pop(beat.worker, None)
+        if not beat.leaving:
+            self._beats[beat.worker] = (time.monotonic(), beat)
+        while len(self._beats) > _MOST_WORKERS:
+            del self._beats[next(iter(self._beats))]
 
     async def _on_drop(self, message: Msg) -> None:
         """The request goes to sync; everybody hears it."""
         _remember(self._deleted, DropRequest.model_validate_json(message.data).handle)
 
     async def _on_message(self, message: Msg) -> None:
-        if message.subject == subjects.SHAPE_POSITION:
-            self.position = int(message.data)  # as sync says: it is lower after the database was set back
-            return
         handle = message.subject.split(".")[1]
+        if handle == "position":
+            self.positions.hear(Announcement.model_validate_json(message.data))
+            return
         tail = self._tails.get(handle)
         if tail is None:
             return  # nobody has asked for it here

@@ -104,7 +104,7 @@ class Reading:
         if chunk is None:
             tail = await self._feed.tail(record.handle)
             offset = tail.end if asked.offset is None else max(asked.offset, SNAPSHOT_END)
-            await self._reachable(tail, offset)
+            await self._reachable(record.handle, tail, offset)
             if asked.live and tail.end <= offset and not self._feed.closing:
                 await self._caller.wait(tail, self._settings.long_poll_seconds)
             if tail.gone:
@@ -112,13 +112,13 @@ class Reading:
             chunk = await self._contents.log(record, tail, offset)
         return Response(200, chunk.body, self._headers(asked, record, chunk))
 
-    async def _reachable(self, tail: Tail, offset: Offset) -> None:
+    async def _reachable(self, handle: str, tail: Tail, offset: Offset) -> None:
         """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds."""
-        if offset <= tail.end or offset.tx <= max(self._feed.position, tail.end.tx):
+        if offset <= tail.end or offset.tx <= max(self._feed.positions.of(handle), tail.end.tx):
             return
         try:
             async with asyncio.timeout(self._settings.long_poll_seconds / 2):
-                while tail.end < offset and not tail.gone and offset.tx > self._feed.position:
+                while tail.end < offset and not tail.gone and offset.tx > self._feed.positions.of(handle):
                     await self._caller.wait(tail, 0.1)
         except TimeoutError:
             raise _OutOfBounds from None
@@ -130,7 +130,7 @@ class Reading:
         if offset.tx > 0 and offset.op == 0:
             # The client made it of an up-to-date message, `<LSN>_0`: it has all of that transaction.
             offset = Offset(offset.tx, _WHOLE)
-        await self._reachable(tail, offset)
+        await self._reachable(record.handle, tail, offset)
         following = events.Following(self._feed, self._small, record, tail, self._caller)
         age = max(1, int(self._settings.sse_seconds) - 1)
         headers = [

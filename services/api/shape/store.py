@@ -11,6 +11,8 @@ from nats.js.errors import NotFoundError
 
 from medley.contracts import headers, streams, subjects
 from medley.contracts.offsets import Offset
+from medley.contracts.shapes import Announcement
+from medley.contracts.slices import SLICES
 from medley.runtime.errors import Transient
 
 _DIRECT = f"$JS.API.DIRECT.GET.{streams.SHAPES.name}"
@@ -73,13 +75,17 @@ class Store:
         self._js = client.jetstream()
         self._room = asyncio.Semaphore(_AT_ONCE)
 
-    async def position(self) -> int:
-        """The LSN up to which every log is written; 0 when sync has not said yet."""
+    async def positions(self) -> list[Announcement]:
+        """What each worker of sync announced last."""
+        found = await asyncio.gather(*map(self._announcement, range(SLICES)))
+        return [said for said in found if said is not None]
+
+    async def _announcement(self, number: int) -> Announcement | None:
         try:
-            raw = await self._js.get_last_msg(streams.SHAPES.name, subjects.SHAPE_POSITION, direct=True)
+            raw = await self._js.get_last_msg(streams.SHAPES.name, subjects.shape_position(number), direct=True)
         except NotFoundError:
-            return 0
-        return int(raw.data or b"0")
+            return None
+        return Announcement.model_validate_json(raw.data or b"")
 
     async def last_piece(self, handle: str) -> Piece | None:
         try:

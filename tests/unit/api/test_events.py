@@ -8,7 +8,8 @@ import pytest
 from nats.aio.client import Client
 
 from medley.contracts.offsets import SNAPSHOT_END, Offset
-from medley.contracts.shapes import ShapeDefinition, ShapeRecord
+from medley.contracts.shapes import Announcement, ShapeDefinition, ShapeRecord
+from medley.contracts.slices import SLICES
 from services.api.settings import ApiSettings
 from services.api.shape import events
 from services.api.shape.caller import Caller
@@ -77,7 +78,7 @@ async def test_a_position_is_said_only_with_nothing_unsent_below_it() -> None:
     assert await stream.next() == ["alive"]
     # Meanwhile, while a slow reader takes the last piece:
     stream.tail.append(piece(200, SNAPSHOT_END))
-    stream.feed.position = 250
+    stream.feed.positions.hear(Announcement(changes_id="c", epoch=1, slices=tuple(range(SLICES)), lsn=250))
     assert await stream.next() == ["+200", "200"]
     assert await stream.next() == ["alive", "250"]
     assert await stream.next() == ["alive"], "once is enough"

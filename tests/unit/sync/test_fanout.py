@@ -5,11 +5,12 @@ from nats.aio.client import Client
 
 from medley.contracts.offsets import Offset
 from medley.contracts.shapes import Column, ShapeDefinition, ShapeRecord
-from services.sync.announcements import Announcements
+from services.sync.announcements import Announced, Announcements
 from services.sync.entries import Transaction
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
 from services.sync.registry import Registry
+from services.sync.slices import Slices
 
 COLUMNS = [["id", 23, -1]]
 
@@ -39,7 +40,8 @@ def fanout() -> Fanout:
     client = Client()
     js = client.jetstream()
     registry = Registry(js, None, None)  # type: ignore[arg-type]
-    return Fanout(client, registry, Announcements(js, registry, 0, 0), "c")
+    slices = Slices(None, "w", 1, {0: (0, None)})  # type: ignore[arg-type]
+    return Fanout(client, registry, Announcements(js, slices, "c", Announced({}), 0), "c")
 
 
 def lasts(shape: LiveShape) -> list[tuple[int, bool]]:

@@ -11,7 +11,7 @@ def test_a_mark_counts_once_everything_before_it_is_processed() -> None:
     progress.marked(Mark(sequence=6, lsn=500))
     assert progress.at(5) == Reached(4, 100)
     progress.transaction_ended(6, 450)
-    assert progress.at(6) == Reached(6, 499), "a commit may begin at 500"
+    assert progress.at(6) == Reached(6, 499, 450), "a commit may begin at 500"
 
 
 def test_marks_of_an_idle_database_move_the_lsn_alone() -> None:
@@ -27,7 +27,7 @@ def test_it_never_goes_back() -> None:
     progress.marked(Mark(4, 300))
     assert progress.at(4) == Reached(4, 1000)
     progress.transaction_ended(5, 900)
-    assert progress.at(5) == Reached(5, 1000)
+    assert progress.at(5) == Reached(5, 1000, 900)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5), st.booleans()), max_size=40), st.data())
