@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from medley.contracts.shapes import Heartbeat
 from medley.contracts.slices import SLICES
 
-GONE = 2.5
+GONE = 4.0
 """Seconds of silence after which a worker counts as gone."""
 
 

@@ -34,7 +34,7 @@ from services.sync.terms import Waiting, fail_when
 log = structlog.get_logger()
 
 _LOOK = 0.25
-_SURE = 0.75
+_SURE = 1.0
 """Seconds for which another share must be wanted, before it is taken."""
 _STREAMS = 2.0
 _CAPTURED = 3.0
