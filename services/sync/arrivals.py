@@ -13,6 +13,8 @@ from services.sync.progress import Mark
 _ROUND_MESSAGES = 256  # taken in before they are appended and the position moves: a backlog is worked off visibly
 _ROUND_BYTES = 8 * 1024 * 1024
 _AHEAD_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of messages that wait; then no more are asked for."""
 _OID = re.compile(rb'"oid":(\d+),"columns":')  # cannot stand inside of a name: its quotes would be escaped
 
 
@@ -49,6 +51,8 @@ class Arrivals:
         self._waiting: deque[_Waiting] = deque()
         self._of: dict[int, deque[_Waiting]] = defaultdict(deque)
         self._bytes: dict[int, int] = defaultdict(int)
+        self._size = 0
+        self._room = asyncio.Event()
         self._mark = Mark(0, 0)
         self._until: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -66,11 +70,18 @@ class Arrivals:
             return  # the consumer started again
         self.newest = sequence
         waiting = _Waiting(message)
+        self._size += len(message.data)
         self._waiting.append(waiting)
         self._of[waiting.oid].append(waiting)
         self._bytes[waiting.oid] += len(message.data)
         self.wake.set()
         self._release()
+
+    async def room(self) -> None:
+        """Wait until not too much waits."""
+        while self._size > _MOST_BYTES:
+            self._room.clear()
+            await self._room.wait()
 
     def marked(self, mark: Mark) -> None:
         """Capture's word on how far CHANGES goes."""
@@ -97,6 +108,8 @@ class Arrivals:
             self.taken.append(waiting.parsed())
             size += len(waiting.message.data)
             self._bytes[waiting.oid] -= len(waiting.message.data)
+        self._size -= size
+        self._room.set()
 
     def ahead(self, relations: Collection[int]) -> list[Incoming]:
         """All of these tables that is not processed yet. Raises Piled."""

@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 _STATUS_INTERVAL = 0.5
 _SILENCE = 30.0  # seconds; it is asked for an answer much earlier
+_UNACKED_BYTES = 16 * 1024 * 1024  # of messages that JetStream has not acked; then no more are published
 _ROOM = 256 * 1024  # in a message, beside its one largest change: up to 1,600 columns, and the headers
 
 
@@ -90,7 +91,9 @@ class Capture:
         self._largest = client.max_payload - _ROOM
         self._assembler = Assembler(settings.message_bytes, self._largest)
         self._confirmation = Confirmation(settings.confirm_delay)
-        self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None]] = deque()
+        self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None, int]] = deque()
+        self._unacked = 0
+        self._room = asyncio.Event()
         self._arrived = asyncio.Event()
         self._last_id: str | None = None
         self._mark = mark
@@ -136,15 +139,19 @@ class Capture:
             case Begin():
                 self._assembler.begin(event)
             case Commit():
-                future = await self._publish(self._assembler.commit(event))
+                messages = self._assembler.commit(event)
+                future = await self._publish(messages)
                 self.received = event.end_lsn
-                self._done(event.end_lsn, future)
+                self._done(event.end_lsn, future, sum(len(message.payload) for message in messages))
             case _:
                 for message in self._assembler.change(event):
-                    self._done(0, await self._publish([message]))
+                    self._done(0, await self._publish([message]), len(message.payload))
 
     async def _publish(self, messages: list[Message]) -> asyncio.Future[PubAck] | None:
         future: asyncio.Future[PubAck] | None = None
+        while self._unacked > _UNACKED_BYTES:
+            self._room.clear()
+            await self._room.wait()
         for message in messages:
             if self._last_id is not None:
                 message.headers[headers.EXPECTED_LAST_MSG_ID] = self._last_id
@@ -153,8 +160,9 @@ class Capture:
             self._last_id = message.id
         return future
 
-    def _done(self, lsn: int, future: asyncio.Future[PubAck] | None) -> None:
-        self._pending.append((time.monotonic(), lsn, future))
+    def _done(self, lsn: int, future: asyncio.Future[PubAck] | None, size: int = 0) -> None:
+        self._unacked += size
+        self._pending.append((time.monotonic(), lsn, future, size))
         self._arrived.set()
 
     async def _acks(self) -> None:
@@ -162,13 +170,15 @@ class Capture:
         sequence = self._marked.sequence
         while True:
             while self._pending:
-                _, lsn, future = self._pending[0]
+                _, lsn, future, size = self._pending[0]
                 if future is not None:
                     try:
                         sequence = max(sequence, (await future).seq)
                     except NatsError as error:
                         raise PublishFailed(f"CHANGES refused a message: {error}") from error
                 self._pending.popleft()
+                self._unacked -= size
+                self._room.set()
                 self._confirmation.acked(lsn, time.monotonic())
                 if lsn > self._marked.lsn:
                     self._marked = Mark(sequence, lsn)

@@ -19,7 +19,6 @@ import asyncpg
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import ShapeRecord
@@ -28,6 +27,7 @@ from services.sync.announcements import Announcements
 from services.sync.appends import Appends
 from services.sync.arrivals import Arrivals
 from services.sync.entries import Rotate, Transaction
+from services.sync.following import Following
 from services.sync.holds import Holds
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Evaluation
@@ -64,6 +64,7 @@ class Fanout:
         seconds: float = 5.0,
     ) -> None:
         """`pool` and the budget of a question: for shapes that Postgres is asked about."""
+        self._client = client
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
         self.announcements = announcements
@@ -211,15 +212,13 @@ class Fanout:
             shape.pending.transaction_ends()
         self.appends.add(shape)
 
+    async def follow_changes(self) -> None:
+        """Take CHANGES in from the position on, as fast as it is processed; ends only by raising."""
+        following = Following(self._client, streams.CHANGES.name, self.arrivals.receive, self.arrivals.room)
+        await following.run(subjects.CHANGES_ANY, self._sequence + 1)
+
     async def run(self) -> None:
-        """Follow CHANGES from the position on; ends only by raising."""
-        await self.js.subscribe(
-            subjects.CHANGES_ANY,
-            stream=streams.CHANGES.name,
-            ordered_consumer=True,
-            cb=self.arrivals.receive,
-            config=ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self._sequence + 1),
-        )
+        """Process what has arrived; ends only by raising."""
         while True:
             await self.arrivals.wake.wait()
             self.arrivals.wake.clear()

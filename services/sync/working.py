@@ -117,6 +117,7 @@ class Working:
         try:
             with self._marks.told_to(lambda mark: _marked(fanout, mark)):
                 await together(
+                    changes=fanout.follow_changes(),
                     fan_out=fanout.run(),
                     relate=fanout.relate(),
                     announce=announcements.announce(),
