@@ -14,7 +14,7 @@ from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ClauseObject
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Altered, Answers, Evaluation, Failed
-from services.sync.predicates.statement import Asked, Unit
+from services.sync.predicates.units import Asked, Unit
 from services.sync.predicates.verdicts import Row, Verdicts
 from services.sync.router import Router
 from services.sync.where import AnyOf
@@ -101,12 +101,9 @@ class PostgresTier:
 
     def concerned(self, relation: int, *rows: Row | None) -> list[LiveShape]:
         """The shapes that any of the rows (the old, the new) is in; each once."""
-        found: dict[str, LiveShape] = {}
-        for row in rows:
-            found.update(self.verdicts.of(row))
-        if not found:
-            return []
         there = self._shapes.get(relation, {})
+        known = [found for row in rows if (found := self.verdicts.of(row))]
+        found = known[0] if len(known) == 1 else {handle: shape for one in known for handle, shape in one.items()}
         return [shape for handle, shape in found.items() if handle in there]
 
     def lacks(self, relation: int) -> bool:
@@ -284,10 +281,11 @@ def _keep(
     shapes: Sequence[Mapping[str, LiveShape]],
     answers: Answers,
 ) -> None:
-    by_row: dict[int, dict[str, LiveShape]] = defaultdict(dict)
-    for place, numbers in answers.true.items():
-        for number in numbers:
-            by_row[number].update(shapes[place])
-    for number, found in by_row.items():
+    first = [next(iter(one.items())) for one in shapes]
+    more = {place: one for place, one in enumerate(shapes) if len(one) > 1}
+    for number, places in answers.true.items():
+        found = dict(map(first.__getitem__, places))
+        for place in more.keys() & places if more else ():
+            found.update(more[place])
         for row in distinct[number - 1]:
             verdicts.is_true(row, found)
