@@ -66,7 +66,10 @@ def together(number: int, asked: Sequence[Asked], writer: Writer) -> str:
         if 2 * len(computed) <= len(asked):
             of_sets = [computed[own] for own, _ in split]
             _compute(number, sides.computed, list(computed), of_sets, asked, writer)
-            return _compare(number, sides, of_sets, [(constant,) for _, constant in split], asked, writer)
+            constants = [(constant,) for _, constant in split]
+            if sides.range is not None and asked[0].rows is None:
+                return _ordered(number, sides, of_sets, constants, writer)
+            return _compare(number, sides, of_sets, constants, asked, writer)
     return _whole(number, asked, writer)
 
 
@@ -124,6 +127,38 @@ def _compare(
     return (
         f"SELECT {number}, {writer.row}.{writer.number}, pg_catalog.array_agg({writer.set}.{writer.set})"
         f" FROM {sets} JOIN {rows} WHERE {clause} GROUP BY {writer.row}.{writer.number}"
+    )
+
+
+def _ordered(number: int, sides: Sides, of_sets: Sequence[int], constants: Sequence[Constants], writer: Writer) -> str:
+    """The sets of each side in the order of their constants: those below a value are the first ones, and how many these
+    are is a binary search. `width_bucket` counts those that are not above it."""
+    sets = _records(writer.set, sides.compared, constants, {"side": of_sets}, writer)
+    side, value, order = writer.side, f"{writer.row}.{writer.value}", writer("order")
+    known, first = writer("constants"), writer("first")
+    constant = writer.filled(sides.compared, writer.set)
+    # Equal constants need not have equal texts: `first` is the place of the first of them.
+    ranked = (
+        f"SELECT {writer.set}.{side}, {writer.set}.{writer.set}, {constant} AS {known},"
+        f" pg_catalog.rank() OVER (PARTITION BY {writer.set}.{side} ORDER BY {constant}) AS {first} FROM {sets}"
+    )
+    listed = ", ".join(
+        f"pg_catalog.array_agg(x.{name} ORDER BY x.{first}) AS {name}" for name in (writer.set, known, first)
+    )
+    writer.tables.append(
+        f"{writer(f'sets {number}')} AS MATERIALIZED (SELECT x.{side}, {listed} FROM ({ranked}) AS x GROUP BY x.{side})"
+    )
+    not_above = f"pg_catalog.width_bucket({value}, {order}.{known})"
+    below = (
+        f"CASE WHEN {order}.{known}[{not_above}] = {value} THEN {order}.{first}[{not_above}] - 1 ELSE {not_above} END"
+    )
+    chosen = {"<": f"{not_above} + 1:", "<=": f"{below} + 1:", ">": f":{below}", ">=": f":{not_above}"}[
+        sides.range or ""
+    ]
+    return (
+        f"SELECT {number}, {writer.row}.{writer.number}, {order}.{writer.set}[{chosen}]"
+        f" FROM {writer(f'computed {number}')} AS {writer.row} JOIN {writer(f'sets {number}')} AS {order}"
+        f" ON {order}.{side} = {writer.row}.{side} WHERE {value} IS NOT NULL"
     )
 
 

@@ -18,6 +18,13 @@ from services.sync.predicates.template import COLLATED, PLAIN, Template
 
 _COMPARES = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _SIGNS = frozenset("+-*/<>=~!@#%^&|`?")
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ORDERED = frozenset(
+    {
+        *("smallint", "integer", "bigint", "numeric", "double precision", "date"),
+        *("timestamp without time zone", "timestamp with time zone"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,14 @@ class Sides:
     compared: Template
     sign: str
     computed_first: bool
+    one_type: bool
+    """Both are of one type, and that has an order; as far as is written."""
+
+    @property
+    def range(self) -> str | None:
+        """How what is computed lies to the constant in the order of their type; None when it is not about that."""
+        sign = self.sign if self.computed_first else _TURNED.get(self.sign, "")
+        return sign if self.one_type and sign in _TURNED else None
 
     def split(self, constants: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         """Those of what is computed, and the one that it is compared with."""
@@ -60,7 +75,9 @@ def sides(whole: Template, columns: Sequence[ClauseColumn]) -> Sides | None:
         kinds = _compared(compared)
         if kinds is not None and _is_computed(computed.items):
             agrees = not kinds & COLLATED or _has_one_collation(computed, columns)
-            return Sides(computed.template, compared.template, sign, first) if agrees else None
+            kind = _written(compared)
+            one_type = kind in _ORDERED and kind == _written(computed)
+            return Sides(computed.template, compared.template, sign, first, one_type) if agrees else None
     return None
 
 
@@ -120,6 +137,17 @@ def _compared(part: _Part) -> frozenset[str] | None:
                 return frozenset(kinds)
             case _:
                 return None
+
+
+def _written(part: _Part) -> str | None:
+    """The type that it is cast to, or that its constant has; None when none is written."""
+    match tuple(unwrapped(part.items)):
+        case (Group("("), Cast(kind)):
+            return kind
+        case (Word(),) if part.template.types:
+            return part.template.types[0]
+        case _:
+            return None
 
 
 def _is_computed(items: Items) -> bool:

@@ -66,16 +66,20 @@ class PostgresTier:
         """Added since their table was asked about in this round."""
         self._asked: set[int] = set()
         """Tables that were asked about in this round."""
+        self._removed: set[str] = set()
+        """Shapes that have gone in this round, of which something may be known."""
 
     def add(self, shape: LiveShape) -> None:
         """Its clause is asked about every message of its table from now on."""
         shape.answered_by(self.verdicts)
+        self._removed.discard(shape.record.handle)
         candidate = self._candidate(shape)
         self._shapes.setdefault(shape.relation, {})[shape.record.handle] = candidate
         self._router.add(shape.relation, candidate)
         self._lacking.setdefault(shape.relation, {})[shape.record.handle] = candidate
 
     def remove(self, shape: LiveShape) -> None:
+        self._removed.add(shape.record.handle)
         of_table = self._shapes.get(shape.relation, {})
         candidate = of_table.pop(shape.record.handle, None)
         if candidate is not None:
@@ -94,6 +98,7 @@ class PostgresTier:
         """Another round: nothing is known about its messages."""
         self.verdicts.clear()
         self._asked.clear()
+        self._removed.clear()
 
     def end(self) -> None:
         """The round is over: its messages may go."""
@@ -101,10 +106,11 @@ class PostgresTier:
 
     def concerned(self, relation: int, *rows: Row | None) -> list[LiveShape]:
         """The shapes that any of the rows (the old, the new) is in; each once."""
-        there = self._shapes.get(relation, {})
         known = [found for row in rows if (found := self.verdicts.of(row))]
         found = known[0] if len(known) == 1 else {handle: shape for one in known for handle, shape in one.items()}
-        return [shape for handle, shape in found.items() if handle in there]
+        if not self._removed:
+            return list(found.values())
+        return [shape for handle, shape in found.items() if handle not in self._removed]
 
     def lacks(self, relation: int) -> bool:
         """Whether some shape of the table was not asked about the round's messages."""
