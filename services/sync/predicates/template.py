@@ -88,6 +88,8 @@ def _constant(sql: str, token: Token) -> tuple[str, str, int] | None:
     """Text, type and end of the constant that a token begins; None when it begins none that can be taken out."""
     if token.kind == "number" and token.text.isdigit():
         return token.text, "integer", token.end
+    if token.kind == "number" and token.text.replace(".", "", 1).isdigit():
+        return token.text, "numeric", token.end
     if token.kind != "string" or not token.text.startswith("'") or not sql.startswith("::", token.end):
         return None
     kind, end = type_at(sql, token.end + 2)
