@@ -13,8 +13,8 @@ from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.kept import Kept
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
-from services.sync.predicates.statement import Unit
 from services.sync.predicates.template import template
+from services.sync.predicates.units import Unit
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.shape_log import Pending, ShapeLog
 from services.sync.visibility import Snapshot

@@ -29,27 +29,42 @@ class _Equal(Generic[S]):
 
     def __init__(self, form: Form) -> None:
         self.key_of = form.key_of
-        # A dict that has seen another key than a text keeps the hashes of its keys beside them: among many shapes, that
-        # is a reach into memory less for every change that concerns none.
-        self.shapes: dict[Hashable, list[S]] = {0: []}
-        del self.shapes[0]
+        # Most changes concern none: a set tells that by one reach into memory, a dict by two or three.
+        self.keys: set[Hashable] = set()
+        self.shapes: dict[Hashable, S | list[S]] = {}
+        """A list only of those that want the same."""
 
     def add(self, key: Hashable, _: Any, shape: S) -> None:
-        self.shapes.setdefault(key, []).append(shape)
+        there = self.shapes.get(key)
+        if there is None:
+            self.keys.add(key)
+            self.shapes[key] = shape
+        elif isinstance(there, list):
+            there.append(shape)
+        else:
+            self.shapes[key] = [there, shape]
 
     def remove(self, key: Hashable, _: Any, shape: S) -> None:
-        shapes = self.shapes[key]
-        shapes.remove(shape)
-        if not shapes:
+        there = self.shapes[key]
+        if not isinstance(there, list):
+            self.keys.remove(key)
             del self.shapes[key]
+            return
+        there.remove(shape)
+        if len(there) == 1:
+            self.shapes[key] = there[0]
 
     def find(self, row: Row, into: list[list[S]]) -> None:
-        found = self.shapes.get(self.key_of(row))
-        if found is not None:
-            into.append(found)
+        key = self.key_of(row)
+        if key in self.keys:
+            into.append(_listed(self.shapes[key]))
 
     def all(self) -> Iterable[list[S]]:
-        return self.shapes.values()
+        return map(_listed, self.shapes.values())
+
+
+def _listed(shapes: S | list[S]) -> list[S]:
+    return shapes if isinstance(shapes, list) else [shapes]
 
 
 class _Refined(Generic[S]):

@@ -18,8 +18,9 @@ import structlog
 
 from medley.clauses import objects
 from medley.clauses.objects import Named
-from services.sync.predicates.statement import Asked, Question, Row, Unit, question
+from services.sync.predicates.statement import Question, Row, question
 from services.sync.predicates.template import Template
+from services.sync.predicates.units import Asked, Unit
 from services.sync.questions import Questions
 
 log = structlog.get_logger()
@@ -47,10 +48,12 @@ class Altered:
 
 @dataclass(slots=True)
 class Answers:
-    """By place in what was asked: the numbers of the rows for which it is true, or why there is no answer."""
+    """By places in what was asked."""
 
-    true: dict[int, set[int]] = field(default_factory=dict)
+    true: dict[int, list[int]] = field(default_factory=dict)
+    """By the number of a row: what is true for it."""
     without: dict[int, Failed | Altered] = field(default_factory=dict)
+    """What has no answer, and why."""
 
 
 class Evaluation:
@@ -76,8 +79,11 @@ class Evaluation:
             now = await objects.versions(connection, named)
         for place, versions in enumerate(known):
             if any(now.get(name) != version for name, version in versions.items()):
-                answers.true.pop(place, None)
                 answers.without[place] = Altered("what its clause stands on was altered")
+        if answers.without:
+            answers.true = {
+                row: [place for place in places if place not in answers.without] for row, places in answers.true.items()
+            }
         return answers
 
     async def close(self) -> None:
@@ -93,7 +99,7 @@ class Evaluation:
     ) -> None:
         """All at once; when that fails, by halves, so that one that is to blame costs the others a few questions."""
         try:
-            found = await self._fetch(question(table, rows, [one for _, one in asked]))
+            await self._fetch(question(table, rows, [one for _, one in asked]), [place for place, _ in asked], answers)
         except asyncpg.PostgresError as error:
             if connection.is_closed():
                 raise
@@ -104,9 +110,6 @@ class Evaluation:
             else:
                 [(place, one)] = asked
                 await self._blame(connection, table, rows, place, one, error, answers)
-        else:
-            for number, (place, _) in enumerate(asked):
-                answers.true[place] = found.get(number, set())
 
     async def _blame(
         self,
@@ -142,24 +145,23 @@ class Evaluation:
         self, connection: asyncpg.pool.PoolConnectionProxy, table: str, rows: Sequence[Row], one: Asked
     ) -> bool:
         try:
-            await self._fetch(question(table, rows, [one]))
+            await self._fetch(question(table, rows, [one]), [0], Answers())
         except asyncpg.PostgresError:
             if connection.is_closed():
                 raise
             return True
         return False
 
-    async def _fetch(self, asked: Question) -> dict[int, set[int]]:
+    async def _fetch(self, asked: Question, places: Sequence[int], answers: Answers) -> None:
+        """`places`: where what it asks stands in what was asked at first."""
         self.questions += 1
         self.rows += asked.rows
-        true: dict[int, set[int]] = {}
-        for template, number, numbers in await self._questions.ask(asked.sql, asked.values):
-            if template < 0:
-                for one in numbers:
-                    true.setdefault(asked.alone[one], set()).add(number)
-            else:
-                true[asked.sets[template][number]] = set(numbers)
-        return true
+        found = await self._questions.ask(asked.sql, asked.values)
+        alone = [places[one] for one in asked.alone]
+        sets = [[-1, *(places[one] for one in listed)] for listed in asked.sets]
+        for template, row, numbers in found:
+            true = map((alone if template < 0 else sets[template]).__getitem__, numbers)
+            answers.true.setdefault(row, []).extend(true)
 
 
 def _without_clause(one: Asked) -> Asked:

@@ -19,13 +19,16 @@ _TYPE = re.compile(
     re.VERBOSE,
 )
 _SUFFIX = re.compile(r"(?:\([^()]*\))?(?:\[\])*")
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {
         *("integer", "bigint", "smallint", "numeric", "real", "double precision", "text", "character varying"),
         *("bpchar", "boolean", "date", "interval", "uuid", "bytea", "json", "jsonb", "inet", "cidr"),
         *("time without time zone", "time with time zone", "timestamp without time zone", "timestamp with time zone"),
     }
 )
+"""Types of Postgres's own whose constants are taken out."""
+COLLATED = frozenset({"text", "character varying", "bpchar"})
+"""Those of them that are compared by a collation."""
 _BY_CAST = ("json", "jsonb")
 
 
@@ -85,9 +88,11 @@ def _constant(sql: str, token: Token) -> tuple[str, str, int] | None:
     """Text, type and end of the constant that a token begins; None when it begins none that can be taken out."""
     if token.kind == "number" and token.text.isdigit():
         return token.text, "integer", token.end
+    if token.kind == "number" and token.text.replace(".", "", 1).isdigit():
+        return token.text, "numeric", token.end
     if token.kind != "string" or not token.text.startswith("'") or not sql.startswith("::", token.end):
         return None
     kind, end = type_at(sql, token.end + 2)
-    if kind.removesuffix("[]") not in _PLAIN:
+    if kind.removesuffix("[]") not in PLAIN:
         return None
     return token.text[1:-1].replace("''", "'"), kind, end

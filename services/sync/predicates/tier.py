@@ -14,7 +14,7 @@ from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ClauseObject
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Altered, Answers, Evaluation, Failed
-from services.sync.predicates.statement import Asked, Unit
+from services.sync.predicates.units import Asked, Unit
 from services.sync.predicates.verdicts import Row, Verdicts
 from services.sync.router import Router
 from services.sync.where import AnyOf
@@ -66,16 +66,20 @@ class PostgresTier:
         """Added since their table was asked about in this round."""
         self._asked: set[int] = set()
         """Tables that were asked about in this round."""
+        self._removed: set[str] = set()
+        """Shapes that have gone in this round, of which something may be known."""
 
     def add(self, shape: LiveShape) -> None:
         """Its clause is asked about every message of its table from now on."""
         shape.answered_by(self.verdicts)
+        self._removed.discard(shape.record.handle)
         candidate = self._candidate(shape)
         self._shapes.setdefault(shape.relation, {})[shape.record.handle] = candidate
         self._router.add(shape.relation, candidate)
         self._lacking.setdefault(shape.relation, {})[shape.record.handle] = candidate
 
     def remove(self, shape: LiveShape) -> None:
+        self._removed.add(shape.record.handle)
         of_table = self._shapes.get(shape.relation, {})
         candidate = of_table.pop(shape.record.handle, None)
         if candidate is not None:
@@ -94,6 +98,7 @@ class PostgresTier:
         """Another round: nothing is known about its messages."""
         self.verdicts.clear()
         self._asked.clear()
+        self._removed.clear()
 
     def end(self) -> None:
         """The round is over: its messages may go."""
@@ -101,13 +106,11 @@ class PostgresTier:
 
     def concerned(self, relation: int, *rows: Row | None) -> list[LiveShape]:
         """The shapes that any of the rows (the old, the new) is in; each once."""
-        found: dict[str, LiveShape] = {}
-        for row in rows:
-            found.update(self.verdicts.of(row))
-        if not found:
-            return []
-        there = self._shapes.get(relation, {})
-        return [shape for handle, shape in found.items() if handle in there]
+        known = [found for row in rows if (found := self.verdicts.of(row))]
+        found = known[0] if len(known) == 1 else {handle: shape for one in known for handle, shape in one.items()}
+        if not self._removed:
+            return list(found.values())
+        return [shape for handle, shape in found.items() if handle not in self._removed]
 
     def lacks(self, relation: int) -> bool:
         """Whether some shape of the table was not asked about the round's messages."""
@@ -284,10 +287,11 @@ def _keep(
     shapes: Sequence[Mapping[str, LiveShape]],
     answers: Answers,
 ) -> None:
-    by_row: dict[int, dict[str, LiveShape]] = defaultdict(dict)
-    for place, numbers in answers.true.items():
-        for number in numbers:
-            by_row[number].update(shapes[place])
-    for number, found in by_row.items():
+    first = [next(iter(one.items())) for one in shapes]
+    more = {place: one for place, one in enumerate(shapes) if len(one) > 1}
+    for number, places in answers.true.items():
+        found = dict(map(first.__getitem__, places))
+        for place in more.keys() & places if more else ():
+            found.update(more[place])
         for row in distinct[number - 1]:
             verdicts.is_true(row, found)

@@ -21,7 +21,7 @@ class Verdicts(Generic[S]):
 
     def __init__(self) -> None:
         self._rows: dict[int, Row] = {}
-        self._true: dict[int, dict[str, S]] = {}
+        self._true: dict[int, Mapping[str, S]] = {}
 
     def clear(self) -> None:
         self._rows.clear()
@@ -32,8 +32,10 @@ class Verdicts(Generic[S]):
             self._rows[id(row)] = row
 
     def is_true(self, row: Row, shapes: Mapping[str, S]) -> None:
+        """For these shapes; the mapping is kept, since many rows may share one, and is not written to."""
         if shapes:
-            self._true.setdefault(id(row), {}).update(shapes)
+            known = self._true.get(id(row))
+            self._true[id(row)] = {**known, **shapes} if known else shapes
 
     def of(self, row: Row | None) -> Mapping[str, S]:
         """The shapes that the row is in; none of them for no row, and for one of a table without such shapes."""

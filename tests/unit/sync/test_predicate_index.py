@@ -235,5 +235,5 @@ def test_clauses_alike_but_for_constants_share_a_template() -> None:
 
 
 def test_modifiers_and_types_of_users_stay_in_the_template() -> None:
-    sql = "((n)::numeric(10,2) = 1.5) AND (m = 'ok'::public.mood) AND (c = 'x'::\"char\") AND (t = '1'::character(1))"
+    sql = "((n)::numeric(10,2) = m) AND (m = 'ok'::public.mood) AND (c = 'x'::\"char\") AND (t = '1'::character(1))"
     assert template(sql)[1] == ()

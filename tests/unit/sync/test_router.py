@@ -60,6 +60,20 @@ def test_a_removed_shape_is_found_no_more() -> None:
     assert router.all_of(T) == []
 
 
+def test_shapes_that_want_the_same_come_and_go() -> None:
+    router: Router[Shape] = Router()
+    shapes = [shape(f"ann {number}", owner="ann") for number in range(4)]
+    row = {"owner": "ann"}
+    for number, each in enumerate(shapes):
+        router.add(T, each)
+        assert names(router.concerned(T, row)) == names(router.all_of(T)) == names(shapes[: number + 1])
+    for number, each in enumerate(shapes):
+        router.remove(T, each)
+        assert names(router.concerned(T, row)) == names(router.all_of(T)) == names(shapes[number + 1 :])
+    router.add(T, shapes[0])
+    assert names(router.concerned(T, row)) == ["ann 0"]
+
+
 def test_a_clause_that_nothing_matches_is_never_found() -> None:
     router: Router[Shape] = Router()
     never = Shape("never", compile_conditions([("x", "text", "1"), ("x", "text", "2")]))
