@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from typing import Any
 
 from medley.contracts.shapes import Heartbeat
@@ -44,7 +45,10 @@ class Sync:
     def measure(self) -> list[Metric]:
         beat, fanout = self._beat(), self._working.fanout if self._working is not None else None
         found = [metrics.of_role(beat is not None and beat.capturing)]
+        if self._capturing is not None and self._capturing.capture is not None:
+            found += metrics.of_capture(self._capturing.capture, self._capturing.slot.state, time.monotonic())
         if fanout is not None and fanout.evaluation is not None and fanout.reading is not None:
+            found += metrics.of_arrivals(fanout.arrivals, time.time())
             found += metrics.of_term(fanout.shapes.values(), fanout.evaluation, fanout.reading, fanout.lsn)
         return found
 

@@ -77,6 +77,16 @@ class Arrivals:
         self.wake.set()
         self._release()
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self._size
+
+    def lag(self, now: float) -> float:
+        """Seconds since the oldest message that is not processed came into the stream. `now`: of the wall clock."""
+        if self._waiting:
+            return max(0.0, now - self._waiting[0].message.metadata.timestamp.timestamp())
+        return 0.0
+
     async def room(self) -> None:
         """Wait until not too much waits."""
         while self._size > _MOST_BYTES:

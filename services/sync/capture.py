@@ -100,6 +100,20 @@ class Capture:
         self._marked = Mark(0, 0)
         self.received = 0
 
+    @property
+    def marked(self) -> int:
+        """Every published change that was committed below this LSN is in CHANGES."""
+        return self._marked.lsn
+
+    @property
+    def unacked_bytes(self) -> int:
+        """Of messages that JetStream has not acked."""
+        return self._unacked
+
+    def unacked_seconds(self, now: float) -> float:
+        """The age of the oldest of them."""
+        return now - self._pending[0][0] if self._pending else 0.0
+
     async def run(self) -> None:
         await self._recover()
         await together(acks=self._acks(), status=self._status(), stream=self._stream())

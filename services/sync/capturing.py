@@ -21,6 +21,7 @@ from services.sync.progress import Mark
 from services.sync.registry import Registry
 from services.sync.replication import Replication, SlotBusy
 from services.sync.settings import SyncSettings
+from services.sync.slot import SlotWatch
 from services.sync.terms import Waiting, fail_when
 
 log = structlog.get_logger()
@@ -45,6 +46,8 @@ class Capturing:
         self._settings = settings
         self._marks = marks
         self.active = False
+        self.capture: Capture | None = None
+        self.slot = SlotWatch(pool, settings.slot)
 
     async def term(self) -> None:
         """Ends only by raising; Waiting while another worker captures."""
@@ -74,10 +77,10 @@ class Capturing:
 
                 self.active = True
                 log.info("capture begins", slot=self._settings.slot, confirmed_after=self._settings.confirm_delay)
-                capture = Capture(client, replication, self._settings, mark)
-                await together(capture=capture.run(), bus=fail_when(lost))
+                self.capture = Capture(client, replication, self._settings, mark)
+                await together(capture=self.capture.run(), slot=self.slot.run(), bus=fail_when(lost))
             finally:
-                self.active = False
+                self.active, self.capture = False, None
                 replication.close()
         finally:
             await bus.close(client)

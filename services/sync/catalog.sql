@@ -111,6 +111,13 @@ WHERE c.oid = ANY ($1::bigint[]::oid[])
 SELECT slot_name, plugin, database, coalesce(wal_status, '') AS wal_status, active
 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1
 
+-- name: slot_state
+-- $1 slot: up to where the log is written, from where it is kept for the slot, and what was confirmed, as LSNs.
+SELECT (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS written,
+       (restart_lsn - '0/0'::pg_lsn)::bigint AS kept_from,
+       (confirmed_flush_lsn - '0/0'::pg_lsn)::bigint AS confirmed, coalesce(wal_status, '') AS wal_status
+FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND restart_lsn IS NOT NULL
+
 -- name: create_slot
 -- $1 slot.
 SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')

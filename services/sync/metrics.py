@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from medley.runtime.metrics import Metric
+from services.sync.arrivals import Arrivals
+from services.sync.capture import Capture
 from services.sync.live import LiveShape
 from services.sync.predicates.evaluation import Evaluation
 from services.sync.related.reading import Reading
+from services.sync.slot import SlotState
 
 
 def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, reading: Reading, lsn: int) -> list[Metric]:
@@ -36,6 +39,49 @@ def of_term(shapes: Iterable[LiveShape], evaluation: Evaluation, reading: Readin
             [({}, evaluation.rows)],
         ),
         Metric("medley_sync_position", "gauge", "LSN up to which shapes have every entry.", [({}, lsn)]),
+    ]
+
+
+def of_capture(capture: Capture, slot: SlotState | None, now: float) -> list[Metric]:
+    """`now`: of the monotonic clock."""
+    found = [
+        Metric(
+            "medley_sync_unacked_seconds",
+            "gauge",
+            "Age of the oldest change that JetStream has not acked.",
+            [({}, capture.unacked_seconds(now))],
+        ),
+        Metric(
+            "medley_sync_unacked_bytes",
+            "gauge",
+            "Bytes of changes that JetStream has not acked.",
+            [({}, capture.unacked_bytes)],
+        ),
+    ]
+    if slot is not None:
+        lag, kept = max(0, slot.written - capture.marked), max(0, slot.written - slot.kept_from)
+        found += [
+            Metric("medley_sync_capture_lag_bytes", "gauge", "WAL that CHANGES does not hold yet.", [({}, lag)]),
+            Metric("medley_sync_wal_retained_bytes", "gauge", "WAL that Postgres keeps for the slot.", [({}, kept)]),
+        ]
+    return found
+
+
+def of_arrivals(arrivals: Arrivals, now: float) -> list[Metric]:
+    """`now`: of the wall clock."""
+    return [
+        Metric(
+            "medley_sync_fanout_lag_seconds",
+            "gauge",
+            "Age of the oldest change of CHANGES that has arrived and is not fanned out.",
+            [({}, arrivals.lag(now))],
+        ),
+        Metric(
+            "medley_sync_fanout_waiting_bytes",
+            "gauge",
+            "Bytes of changes that have arrived and are not fanned out.",
+            [({}, arrivals.waiting_bytes)],
+        ),
     ]
 
 

@@ -38,10 +38,17 @@ async def test_shapes_by_tier_and_questions(new_database: MakeDatabase, fresh_na
             async def asked() -> bool:
                 return (await metrics(url))["medley_sync_clause_rows_total"] >= 10
 
+            async def kept() -> bool:
+                return "medley_sync_wal_retained_bytes" in await metrics(url)
+
             await until(asked, "Postgres was asked about the rows")
+            await until(kept, "Postgres has told of the slot")
             found = await metrics(url)
         await database.close()
     assert found["medley_sync_active"] == 1
+    assert found["medley_sync_unacked_bytes"] == found["medley_sync_fanout_waiting_bytes"] == 0
+    assert found["medley_sync_unacked_seconds"] == found["medley_sync_fanout_lag_seconds"] == 0
+    assert found["medley_sync_capture_lag_bytes"] < 2**20 and 0 < found["medley_sync_wal_retained_bytes"] < 2**30
     assert {name: value for name, value in found.items() if name.startswith("medley_sync_shapes")} == {
         'medley_sync_shapes{tier="whole",indexed="false"}': 1,
         'medley_sync_shapes{tier="index",indexed="false"}': 2,
