@@ -19,7 +19,7 @@ from tests.chaos.clients import Client
 from tests.chaos.injection import Injection
 from tests.chaos.outcomes import Outcome
 from tests.chaos.plan import Fault, Plan
-from tests.chaos.shapes import SHAPES, TABLES
+from tests.chaos.shapes import SHAPES
 from tests.chaos.stage import Stage, stage
 from tests.chaos.stream import Stream
 from tests.chaos.writing import Database, Writer
@@ -27,9 +27,8 @@ from tests.support.library import until
 
 _CONVERGES = 60.0  # seconds after the last fault; more is silent staleness
 _STARTS = 60.0
-_LOOK = 0.02
 _WAL_LOOK = 0.25
-_PAUSE = 0.03  # of a writer, on the average
+_PAUSE = 0.04  # of a writer, on the average
 _RETAINED = "SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn))::bigint FROM pg_replication_slots"
 
 
@@ -49,7 +48,6 @@ class Play:
 
     async def run(self) -> list[str]:
         """What is not as it should be."""
-        await self._markers.insist([one for one in TABLES.split(";") if one.strip()])
         stop = asyncio.Event()
         writing = [asyncio.create_task(one.run(stop)) for one in self._writers]
         watching = asyncio.create_task(self._watch())

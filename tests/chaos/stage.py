@@ -21,7 +21,8 @@ from medley.cli.embedded.postgres import Postgres
 from medley.cli.embedded.server import running
 from medley.runtime.together import ended
 from tests.chaos.plan import Plan
-from tests.support.library import Library
+from tests.chaos.shapes import TABLES
+from tests.support.library import Library, until
 from tests.support.relay import Relay, relay
 
 _PASSWORD = "chaos"
@@ -129,16 +130,26 @@ class Stage:
 
 @asynccontextmanager
 async def template(folder: Path) -> AsyncIterator[Path]:
-    """Servers' folders on which everything is migrated; the servers have stopped."""
+    """Folders of servers with everything migrated, and led once by a sync with nothing to follow. All have stopped."""
     postgres = Server(Postgres(folder / "postgres", free_port(), _PASSWORD, durable=False), folder / "postgres.log")
     nats = Server(Nats(folder / "nats", Ports(), _PASSWORD), folder / "nats.log")
     await postgres.start()
     await nats.start()
     try:
-        env = {**os.environ, "POSTGRES_DSN": postgres.url, "NATS_URL": nats.url}
+        env = {**os.environ, **_QUICK, "POSTGRES_DSN": postgres.url, "NATS_URL": nats.url}
         library = Library(postgres.url, nats.url, "", folder, env)
         await library.start("migrator")
         assert await library.processes["migrator"].wait() == 0, (folder / "migrator.log").read_text()
+        session = await library.connect()
+        await session.execute(TABLES)
+        await library.start("sync")
+
+        async def led() -> bool:
+            return bool(await session.fetchval("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE active)"))
+
+        await until(led, "sync leads")
+        await library.kill("sync", signal.SIGTERM)
+        await session.close()
     finally:
         await postgres.stop()
         await nats.stop()
@@ -159,6 +170,7 @@ async def stage(plan: Plan, made: Path, folder: Path) -> AsyncIterator[Stage]:
         open_.push_async_callback(_end_all, on)
         for name in plan.processes:
             await on.start(name)
+        await asyncio.gather(*map(on.library.active, on.apis))
         supervising = asyncio.create_task(on.supervise())
         try:
             yield on
