@@ -30,7 +30,6 @@ _QUICK = {
     "SYNC_SLOT": "chaos",
     "SYNC_RECONCILE_INTERVAL": "0.5",
     "SYNC_CLAUSE_SECONDS": "20",
-    "SYNC_WAL_SENDER_TIMEOUT": "4s",
     "LOG_FORMAT": "json",
 }
 _LOOK = 0.1
