@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -43,15 +44,17 @@ class Crew:
 
     async def _member(self, number: int) -> None:
         process: asyncio.subprocess.Process | None = None
-        for seed in self._seeds:
-            if process is None or process.returncode is not None:
-                process = await self._start(number)
-            outcome = await self._play(process, seed)
-            self.outcomes.append(outcome)
-            self._say(outcome)
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            await process.wait()
+        try:
+            for seed in self._seeds:
+                if process is None or process.returncode is not None:
+                    process = await self._start(number)
+                outcome = await self._play(process, seed)
+                self.outcomes.append(outcome)
+                self._say(outcome)
+        finally:  # it plays its last seed to the end, and takes its servers away
+            if process is not None and process.stdin is not None:
+                process.stdin.close()
+                await process.wait()
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
         folder = self._folder / f"worker-{number}"
@@ -85,6 +88,9 @@ class Crew:
 
 async def main(asked: argparse.Namespace, folder: Path) -> int:
     begun = time.monotonic()
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     (folder / "template").mkdir(mode=0o755)
     async with template(folder / "template") as made:
         crew = Crew(asked, made, folder)
