@@ -146,6 +146,7 @@ class Play:
 
         with suppress(AssertionError):
             await until(settled, "", _CONVERGES)
+            await asyncio.gather(*self._recovering)
         return await self._compare(mark)
 
     def _has(self, client: Client, mark: int) -> bool:
