@@ -36,6 +36,11 @@ class Crew:
         first = asked.seed if asked.only is None else asked.only
         self._seeds: Iterator[int] = iter(range(first, first + (asked.seeds if asked.only is None else 1)))
         self.outcomes: list[Outcome] = []
+        self.told = False
+
+    def stop(self) -> None:
+        """Begin no more seeds."""
+        self.told = True
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -46,6 +51,8 @@ class Crew:
         process: asyncio.subprocess.Process | None = None
         try:
             for seed in self._seeds:
+                if self.told:
+                    break
                 if process is None or process.returncode is not None:
                     process = await self._start(number)
                 outcome = await self._play(process, seed)
@@ -88,12 +95,10 @@ class Crew:
 
 async def main(asked: argparse.Namespace, folder: Path) -> int:
     begun = time.monotonic()
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     (folder / "template").mkdir(mode=0o755)
     async with template(folder / "template") as made:
         crew = Crew(asked, made, folder)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, crew.stop)
         await crew.run()
     found = summary(crew.outcomes)
     print("\n" + table(found, time.monotonic() - begun))

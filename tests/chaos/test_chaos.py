@@ -1,4 +1,4 @@
-"""Three seeds of chaos, for as long as a suite may take: `make chaos` plays as many as you like."""
+"""Two seeds of chaos, for as long as a suite may take: `make chaos` plays as many as you like."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
         nothing([str(error)])
 
 
-@pytest.mark.parametrize("seed", [1, 11, 12])
+@pytest.mark.parametrize("seed", [1, 11])
 async def test_every_client_equals_select_afterwards(seed: int, made: Path, tmp_path: Path) -> None:
     """What differs, and the logs, are in the folder that the outcome names."""
     outcome = await kept(plan(seed, 2), made, tmp_path / "played", tmp_path)
