@@ -1,6 +1,6 @@
 # Every target, one line each: `make`. All work happens in .venv, made from the lock on first use.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint oracle supported bench migrate new compile contracts seed up compose clean
+.PHONY: help setup demo test lint oracle chaos supported bench migrate new compile contracts seed up compose clean
 
 # The first Python >= 3.11 that really runs (a version manager's shim may exist and refuse).
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -47,6 +47,11 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter, and the migrations: lint,
 
 oracle: $(READY)  ## random clauses, tables and transactions against what SELECT says (ARGS="--cases 10000 --seed 7", ARGS="--only 7-12")
 	@exec $(PY) -m tests.oracle $(ARGS)
+
+SEEDS ?= 20
+
+chaos: $(READY)  ## faults on real processes, until every client equals SELECT (SEEDS=1000, ARGS="--only 7")
+	@exec $(PY) -m tests.chaos --seeds $(SEEDS) $(ARGS)
 
 supported: $(READY)  ## the table of where clauses in services/sync/README.md, from what its test finds
 	@SUPPORTED_WRITE=1 $(PY) -m pytest -q tests/integration/test_supported.py

@@ -41,10 +41,12 @@ async def follow(
     replica: str = "default",
     secret: str | None = None,
     client: httpx.AsyncClient | None = None,
+    place: dict[str, str] | None = None,
 ) -> AsyncIterator[list[Message]]:
     """Yield each response's messages, for ever; a server that is away is waited for.
 
-    After `must-refetch` the copy must be emptied: rows come again from the start.
+    After `must-refetch` the copy must be emptied: rows come again from the start. `place` is kept up with what was
+    yielded: whoever stops and gives it again goes on from there, with the copy that there was.
     Raises ShapeRefused when the server refuses the request (4xx but 409 and 429).
     """
     query: dict[str, str] = {"table": table, "replica": replica}
@@ -56,7 +58,8 @@ async def follow(
         query["columns"] = ",".join('"' + name.replace('"', '""') + '"' for name in columns)
     if secret:
         query["secret"] = secret
-    state: dict[str, str] = {"offset": "-1"}
+    state: dict[str, str] = {} if place is None else place
+    state.setdefault("offset", "-1")
     owned = client is None
     http = client or http_client(api_url)
     pause = _FIRST_PAUSE
@@ -69,13 +72,13 @@ async def follow(
                 await asyncio.sleep(max(pause * random.uniform(0.5, 1), getattr(error, "after", 0)))  # noqa: S311
                 pause = min(5.0, pause * 2)
                 continue
+            if messages:
+                yield messages
             if response.status_code == 409:
                 await asyncio.sleep(pause)  # once is nothing; again and again must not become a hot loop
                 pause = min(5.0, pause * 2)
             else:
                 pause = _FIRST_PAUSE
-            if messages:
-                yield messages
     finally:
         if owned:
             await http.aclose()

@@ -7,6 +7,7 @@ import secrets
 import asyncpg
 import pytest
 
+from medley.client import Copy, follow
 from tests.support.library import Follower, Library, rows_of
 
 
@@ -25,6 +26,22 @@ async def test_rows_there_before_and_rows_that_come_after(library: Library, data
         await database.execute(f"DELETE FROM {table} WHERE id = 1")
         await database.execute(f"UPDATE {table} SET id = 30 WHERE id = 3")
         await follower.reaches(await rows_of(database, table))
+
+
+async def test_a_client_that_stopped_goes_on_where_it_was(library: Library, database: asyncpg.Connection) -> None:
+    table = a_name()
+    await database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int)")
+    await database.execute(f"INSERT INTO {table} VALUES (1, 0), (2, 0)")
+    copy, place = Copy(), dict[str, str]()
+    for n in range(3):
+        copy.up_to_date = False
+        async for messages in follow(library.api, table, place=place):
+            copy.apply(messages)
+            if copy.up_to_date and {row["n"] for row in copy.rows.values()} == {str(n)}:
+                break
+        await database.execute(f"UPDATE {table} SET n = n + 1")
+    assert len(copy.rows) == 2
+    assert copy.faults == [], "what it had did not come again"
 
 
 @pytest.mark.parametrize(

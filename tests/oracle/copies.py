@@ -23,6 +23,11 @@ class StrictCopy:
     def rows(self) -> list[dict[str, str | None]]:
         return list(self._copy.rows.values())
 
+    @property
+    def inside(self) -> bool:
+        """Whether the last entry of a transaction is still to come."""
+        return self._open is not None
+
     def snapshot(self, messages: Sequence[Message]) -> None:
         self._copy.apply(messages)
 

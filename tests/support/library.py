@@ -52,13 +52,13 @@ class Library:
             process.send_signal(number)
         await process.wait()
 
-    async def active(self) -> None:
-        """Wait until the API says that shapes are served and changes captured."""
+    async def active(self, api: str | None = None) -> None:
+        """Wait until the API, or another one, says that shapes are served and changes captured."""
         async with httpx.AsyncClient() as http:
 
             async def healthy() -> bool:
                 try:
-                    answer = await http.get(f"{self.api}/v1/health")
+                    answer = await http.get(f"{api or self.api}/v1/health")
                 except httpx.TransportError:
                     return False
                 return bool(answer.json() == {"status": "active"})

@@ -1,4 +1,4 @@
-"""A relay in front of a real server: it can refuse, and it can stop moving bytes, as a network does."""
+"""A relay in front of a real server: it can refuse, be slow, and stop moving bytes, as a network does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 class Relay:
     """`open` False: connections are cut. `moving` unset: connections stand, and nothing gets through. `pieces` counts
-    what came from the client; at `cut_at` everything is cut, with that piece still delivered if `deliver`."""
+    what came from the client; at `cut_at` everything is cut, with that piece still delivered if `deliver`. `latency`:
+    seconds for each piece, one after the other; `bandwidth`: bytes a second, 0 for as fast as it goes."""
 
     def __init__(self, target: str) -> None:
         self._host, self._port = urlsplit(target).hostname or "", urlsplit(target).port or 0
@@ -20,11 +21,12 @@ class Relay:
         self.pieces = 0
         self.cut_at = 0
         self.deliver = False
+        self.latency = self.bandwidth = 0.0
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
         self.open = False
-        for writer in self._writers:
+        for writer in list(self._writers):
             writer.close()
 
     def _is_last(self) -> bool:
@@ -40,6 +42,9 @@ class Relay:
             there = await asyncio.open_connection(self._host, self._port)
             self._writers.add(there[1])
             await asyncio.gather(self._pump(reader, there[1], True), self._pump(there[0], writer))
+            self._writers.discard(there[1])
+        self._writers.discard(writer)
+        writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: bool = False) -> None:
         with suppress(OSError):
@@ -52,6 +57,8 @@ class Relay:
                 if not self.moving.is_set():
                     self.held.set()
                     await self.moving.wait()
+                if slow := self.latency + (len(data) / self.bandwidth if self.bandwidth else 0.0):
+                    await asyncio.sleep(slow)
                 writer.write(data)
                 await writer.drain()
         writer.close()

@@ -1,13 +1,16 @@
-"""Keeps a feed alive: a new one, rebuilt from the streams, each time the connection breaks."""
+"""Keeps a feed alive: a new one, rebuilt from the streams, when the connection breaks or the streams are others."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
 
+from medley.contracts import streams
 from medley.runtime import bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
@@ -16,6 +19,7 @@ from services.api.shape.feed import Feed
 log = structlog.get_logger()
 
 _RETRY_FEED = 0.25
+_LOOK = 2.0
 
 Connect = Callable[[Callable[[], None]], Awaitable[Client]]
 """Connects to NATS; the argument is called when the connection breaks."""
@@ -60,13 +64,36 @@ class Feeds:
             try:
                 clients.append(client := await connect(lost.set))
                 clients.append(reads := await connect(lost.set))
+                identities = await _identities(client.jetstream())
                 async with self._connected(client, reads, settings) as feed, asyncio.TaskGroup() as group:
-                    following = group.create_task(feed.run(partial(self._use, feed)))
+                    tasks = (
+                        group.create_task(feed.run(partial(self._use, feed))),
+                        group.create_task(_unless_replaced(client.jetstream(), identities)),
+                    )
                     await lost.wait()
-                    following.cancel()
+                    for task in tasks:
+                        task.cancel()
             except Exception as error:  # whatever it was, all is learnt anew
                 log.warning("feed broken", error=repr(error))
                 await asyncio.sleep(_RETRY_FEED)
             finally:
                 for each in clients:
                     await bus.close(each)
+
+
+async def _identities(js: JetStreamContext) -> tuple[str, str]:
+    """Which streams they are that a feed is made of."""
+    await bus.ensure_bucket(js, streams.SHAPES_BUCKET)
+    return (
+        await bus.stream_identity(js, streams.SHAPES.name),
+        await bus.stream_identity(js, f"KV_{streams.SHAPES_BUCKET.name}"),
+    )
+
+
+async def _unless_replaced(js: JetStreamContext, identities: tuple[str, str]) -> None:
+    """Raises when they were deleted: consumers go with a stream, and nothing would ever come again."""
+    while True:
+        await asyncio.sleep(_LOOK)
+        with suppress(NatsTimeout):
+            if await _identities(js) != identities:
+                raise Transient("the streams of shapes were deleted")

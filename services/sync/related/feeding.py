@@ -6,8 +6,8 @@ Invariants
   * nothing is given to a shape before every question about it was answered: whatever fails can be asked again.
 
 The order: steps → whom they may concern → one snapshot → for each step in turn, verdicts on the rows that it changed
-and a search for rows that moved → entries. When many transactions have piled up, some together are one step: a reader
-sees them at once, under the last one's LSN.
+and a search for rows that moved → entries. When many transactions have piled up, or many changes came after them, some
+together are one step: a reader sees them at once, under the last one's LSN.
 """
 
 import time
@@ -129,8 +129,11 @@ class Feeding:
         async with reading.snapshot(list(tables.values()), unsettled) as (seen, ask):
             self._unsettled -= unsettled
             after = [message for message in later(tables) if seen.sees(message.transaction.xid)]
-            if sum(len(message.changes) for message in (*messages, *after)) > _MOST:
+            behind = sum(len(message.changes) for message in after)
+            if behind + sum(len(message.changes) for message in messages) > _MOST:
                 raise Piled(f"more than {_MOST} changes of its tables have piled up")
+            if behind >= _TOGETHER:  # each step would undo all of that
+                steps = [_one(steps)]
             done = 0
             for concern in steps:
                 done += len(concern.step)
@@ -190,6 +193,16 @@ def _size(transactions: Sequence[Sequence[Incoming]], families: int) -> int:
 def _together(transactions: Sequence[list[Incoming]], size: int) -> list[list[Incoming]]:
     starts = range(0, len(transactions), size)
     return [[message for one in transactions[start : start + size] for message in one] for start in starts]
+
+
+def _one(steps: Sequence[Concern]) -> Concern:
+    """All of them as one step."""
+    messages = [message for concern in steps for message in concern.step]
+    return Concern(
+        messages,
+        {follower for concern in steps for follower in concern.followers},
+        {family for concern in steps for family in concern.probed},
+    )
 
 
 Group = tuple[Family, list[Incoming], list[Follower]]
