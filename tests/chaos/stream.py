@@ -98,7 +98,7 @@ class Stream:
         sequence = message.metadata.sequence.stream
         if sequence > self._sequence:
             self._sequence = sequence
-            if message.subject != subjects.SHAPE_POSITION:
+            if not message.subject.startswith("shapes.position."):
                 self.sent[message.subject.split(".")[1]].take(message)
 
 
