@@ -44,7 +44,7 @@ class Boundaries:
             mine = sorted(places[xid] for xid in group[0]["headers"]["txids"] if xid in places)
             if mine:
                 self._unchanged(mine[0] - 1)
-            if len(mine) > 1 and self._single:
+            if self._single and self._differs(mine):
                 self.faults.append(f"transactions {mine} are shown as one")
             self._copy.log(group)
             if mine:
@@ -53,6 +53,13 @@ class Boundaries:
 
     def end(self) -> None:
         self._unchanged(len(self._truths) - 1)
+
+    def _differs(self, together: Sequence[int]) -> bool:
+        """Whether there was anything to see between them: those that changed nothing are given again after a restart,
+        with the first that does."""
+        known = [self._truths[place] for place in range(together[0] - 1, together[-1])] if together else []
+        seen = [sorted(one, key=repr) for one in known if one is not None and not isinstance(one, str)]
+        return any(one != seen[0] for one in seen[1:])
 
     def _unchanged(self, until: int) -> None:
         """Transactions that nothing was shown of changed nothing."""
