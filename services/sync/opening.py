@@ -78,6 +78,8 @@ class Openings:
         if not self.has(slice_of(definition.digest())):
             return OpenReply(unavailable="the shape belongs to another worker of sync")
         shape = self._fanout.shapes.get(self._by_digest.get(definition.digest(), ""))
+        if shape is None:
+            self._by_digest.pop(definition.digest(), None)
         if shape is not None and shape.record.definition == definition:
             return OpenReply(record=shape.record.whole())
         if (errors := self._fanout.refusals.of(definition)) is not None:

@@ -1,6 +1,7 @@
 """A pooled connection inside one snapshot of the database."""
 
 import asyncio
+from contextlib import suppress
 
 import asyncpg
 
@@ -41,7 +42,8 @@ class Session:
         try:
             await self.connection.execute("ROLLBACK")
         except FAILURES:
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it may have been taken back with the server that went away
+                self.connection.terminate()
         finally:
             self._places.release()
             await self._pool.release(self.connection)
