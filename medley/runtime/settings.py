@@ -22,11 +22,13 @@ class PostgresSettings(BaseSettings):
 
 
 class NatsSettings(BaseSettings):
-    """`NATS_URL`: one address or several, comma-separated, with user and password in them where needed."""
+    """`NATS_URL`: one address or several, comma-separated, with user and password in them where needed.
+    `NATS_MONITORING_URL`: the server's monitoring (http://host:8222), for what it says of its disk; may be empty."""
 
     model_config = SettingsConfigDict(env_prefix="NATS_")
 
     url: SecretStr = SecretStr("nats://127.0.0.1:4222")
+    monitoring_url: str = ""
     wait_seconds: float = 60
 
     @property

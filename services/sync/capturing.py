@@ -14,7 +14,7 @@ from medley.contracts.shapes import CaptureMark
 from medley.runtime import bus
 from medley.runtime.settings import NatsSettings, PostgresSettings
 from medley.runtime.together import together
-from services.sync import publication
+from services.sync import durability, publication
 from services.sync.capture import Capture, newest_message
 from services.sync.marks import Marks
 from services.sync.progress import Mark
@@ -75,6 +75,7 @@ class Capturing:
                 def mark(one: Mark) -> None:
                     self._marks.tell(CaptureMark(changes_id=changes_id, sequence=one.sequence, lsn=one.lsn))
 
+                await durability.told(js, self._nats, self._settings.confirm_delay)
                 self.active = True
                 log.info("capture begins", slot=self._settings.slot, confirmed_after=self._settings.confirm_delay)
                 self.capture = Capture(client, replication, self._settings, mark)

@@ -31,6 +31,10 @@ class Nats:
         return f"nats://{USER}:{self.password}@{LOOPBACK}:{self.port}"
 
     @property
+    def monitoring_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.monitoring}"
+
+    @property
     def _config(self) -> Path:
         return self.folder / "nats.conf"
 
