@@ -41,6 +41,7 @@ from services.sync.settings import SyncSettings
 from services.sync.slices import Slices
 from services.sync.table import Refused, Table, protocol_schema, select_columns
 from services.sync.visibility import Snapshot
+from services.sync.withheld import Withheld
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Openings:
         self._fanout = fanout
         self._settings = settings
         self._slices = slices
+        self._withheld = Withheld(settings.withheld)
         self._by_digest = {shape.record.definition.digest(): handle for handle, shape in fanout.shapes.items()}
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
@@ -111,7 +113,7 @@ class Openings:
     async def _make_in_turn(self, request: OpenRequest) -> ShapeRecord:
         """A few of one table at a time: one that is locked does not take every connection."""
         definition = request.definition
-        self._check_allowed("table", definition.schema_name, definition.table)
+        self._withheld.check("table", definition.schema_name, definition.table)
         turns = self._turns.setdefault((definition.schema_name, definition.table), asyncio.Semaphore(_OF_ONE_TABLE))
         async with turns:
             return await self._make(request)
@@ -121,7 +123,7 @@ class Openings:
         async with self._pool.acquire() as connection:
             table = await self._describe(connection, definition)
             select_columns(table, definition)
-            self._check_names(definition.where)
+            self._withheld.check_names(definition.where)
             clause = await analyse(connection, table, definition)
             await publication.publish(connection, table, self._settings)
             reads = clause[1].tables if clause[1] is not None else ()
@@ -162,40 +164,14 @@ class Openings:
             raise
         return revision
 
-    async def watch(self) -> None:
-        """A record of our slices that we have not put is nobody's: another worker put it, which had lost the slice, and
-        did not live to take it back. A shape whose record somebody took away is fed no longer."""
-        fanout = self._fanout
-        async for entry in await fanout.registry.shapes.watchall(meta_only=True):
-            if entry is None or not self.has(slice_of(entry.key)):
-                continue
-            shape = fanout.shapes.get(entry.key)
-            if entry.operation not in ("DEL", "PURGE"):
-                if shape is None:
-                    log.warning("a record that nobody feeds is forgotten", handle=entry.key)
-                    await fanout.registry.forget(entry.key)
-            elif shape is not None:
-                log.info("shape dropped", handle=entry.key, table=shape.table, reason="its record was taken away")
-                fanout.remove(shape)
-
     async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
         """A table that a subquery reads is followed like any other. Raises Refused."""
-        self._check_allowed("where", read.schema_name, read.name)
+        self._withheld.check("where", read.schema_name, read.name)
         try:
             table = await describe(connection, read.schema_name, read.name, self._settings.publication)
             await publication.publish(connection, table, self._settings)
         except Refused as refusal:
             raise Refused("where", *(text for texts in refusal.errors.values() for text in texts)) from refusal
-
-    def _check_names(self, where: str | None) -> None:
-        """A withheld table is not looked at for a clause, so that no answer tells of its columns."""
-        for withheld in self._settings.withheld if where is not None and "select" in where.lower() else ():
-            if withheld.rpartition(".")[2].lower() in (where or "").lower():
-                raise Refused("where", f"{withheld} is never published to clients (SYNC_WITHHELD).")
-
-    def _check_allowed(self, field: str, schema: str, name: str) -> None:
-        if f"{schema}.{name}" in self._settings.withheld:
-            raise Refused(field, f'"{schema}"."{name}" is never published to clients (SYNC_WITHHELD).')
 
     async def _describe(self, connection: asyncpg.pool.PoolConnectionProxy, definition: ShapeDefinition) -> Table:
         return await describe(connection, definition.schema_name, definition.table, self._settings.publication)

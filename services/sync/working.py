@@ -17,7 +17,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings
 from medley.runtime.together import together
-from services.sync import reconcile, requests
+from services.sync import claims, reconcile, requests
 from services.sync.announcements import Announced, Announcements
 from services.sync.fanout import Fanout
 from services.sync.marks import Marks
@@ -125,7 +125,7 @@ class Working:
                     reconcile=reconcile.watch(self._pool, fanout, self._settings),
                     share=self._keep_share(slices),
                     streams=self._keep_streams(registry, ids, changes_id),
-                    records=openings.watch(),
+                    records=claims.watch(fanout, slices),
                     bus=fail_when(lost),
                     requests=broker.start(),
                 )
