@@ -1,6 +1,7 @@
 """Waits until sync has announced that logs have come up to an LSN: what was said last, and what is said from now on."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +19,7 @@ _REREAD = 1.0
 
 
 class Announced:
-    """`patience`: seconds without the position that is waited for before sync counts as stopped."""
+    """`patience`: seconds in which the position does not move before sync counts as stopped."""
 
     def __init__(self, client: Client, patience: float) -> None:
         self._js = client.jetstream()
@@ -55,16 +56,20 @@ class Announced:
         await asyncio.gather(*map(last, range(SLICES)))
 
     async def reaches(self, lsn: int, handle: str | None = None) -> None:
-        """The position of the shape's slice, or of all. Raises Unavailable."""
-        try:
-            async with asyncio.timeout(self._patience):
-                while (said := self._positions.of(handle) if handle else self._positions.of_all()) < lsn:
-                    self._news.clear()
-                    try:
-                        await asyncio.wait_for(self._news.wait(), _REREAD)
-                    except TimeoutError:
-                        await self._read()
-        except TimeoutError as error:
-            raise Unavailable(
-                f"sync has announced {said}, needed {lsn} within {self._patience:g} s; is it running, and up to date?"
-            ) from error
+        """The position of the shape's slice, or of all; as long as it moves it is waited for. Raises Unavailable."""
+        said, moved = self._position(handle), time.monotonic()
+        while said < lsn:
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), _REREAD)
+            except TimeoutError:
+                await self._read()
+            if (now := self._position(handle)) > said:
+                said, moved = now, time.monotonic()
+            elif time.monotonic() - moved > self._patience:
+                raise Unavailable(
+                    f"sync has announced {said}, needed {lsn}, and nothing for {self._patience:g} s; is it running?"
+                )
+
+    def _position(self, handle: str | None) -> int:
+        return self._positions.of(handle) if handle is not None else self._positions.of_all()

@@ -1,4 +1,4 @@
-"""Reads a subject of a stream from its oldest message, or from a place, to where it ended when asked. A few messages are
+"""Reads a subject of a stream from its oldest message, or from a place, to where it ended when asked. Few messages are
 in memory at a time; the stream's other readers do not notice."""
 
 from collections.abc import AsyncIterator, Mapping

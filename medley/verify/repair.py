@@ -57,4 +57,5 @@ async def _take_in(client: Client, database: Database, sha256: str) -> str:
         )
     except (NatsError, TimeoutError) as error:
         raise Unavailable(f"the bus did not take the job for blob {sha256} ({error!r}); repair again") from error
-    return f"blob {sha256}: ingest was asked to take it from {path} again, as job {job.job_id}"
+    # Ingest leaves a digest that it knows as it is, so nothing may be promised here.
+    return f"blob {sha256}: ingest was asked to take {path} in again, as job {job.job_id}; verify again to see"
