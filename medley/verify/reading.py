@@ -13,8 +13,9 @@ from nats.js.errors import NotFoundError
 
 from medley.runtime.errors import Unavailable
 
-_BATCH = 16  # of half a mebibyte at most
-_BARE_BATCH = 500
+_LEAST = 8  # of half a mebibyte each, as a rule
+_MOST = 500
+_ROOM = 4 * 1024 * 1024
 _SECONDS = 5.0
 _TRIES = 6
 
@@ -40,24 +41,30 @@ async def messages(
     if not upto:
         return
     async with _consumer(js, stream, subject, start, bare) as subscription:
-        silent = 0
-        while True:
+        batch, silent = _LEAST, 0
+        left = (await subscription.consumer_info()).num_pending or 0
+        while left:
             try:
-                batch = await subscription.fetch(_BARE_BATCH if bare else _BATCH, timeout=_SECONDS)
+                # Never more than there is: the library would wait for the rest.
+                found = await subscription.fetch(min(batch, left), timeout=_SECONDS)
             except NatsTimeout as error:
-                if not (await subscription.consumer_info()).num_pending:
-                    return  # purged meanwhile
+                left = (await subscription.consumer_info()).num_pending or 0  # none when it was purged meanwhile
                 if (silent := silent + 1) == _TRIES:
                     raise Unavailable(f"the bus sends nothing of {subject}; try again") from error
                 continue
-            silent = 0
-            for message in batch:
+            silent, left = 0, found[-1].metadata.num_pending
+            for message in found:
                 sequence = message.metadata.sequence.stream
-                if sequence > upto:
+                if sequence <= upto:
+                    yield Stored(sequence, message.headers or {}, message.data)
+                if sequence >= upto:
                     return
-                yield Stored(sequence, message.headers or {}, message.data)
-                if sequence == upto:
-                    return
+            batch = fitting(len(found), sum(len(message.data) for message in found))
+
+
+def fitting(messages: int, size: int) -> int:
+    """How many to ask for next, when so many were of this size. Pure."""
+    return max(_LEAST, min(_MOST, _ROOM * messages // (size + 1)))
 
 
 @asynccontextmanager

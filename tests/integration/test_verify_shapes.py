@@ -113,7 +113,7 @@ async def write(dsn: str, number: int, stop: asyncio.Event) -> int:
             await connection.execute("INSERT INTO parted VALUES ($1, 0) ON CONFLICT (id) DO UPDATE SET n = 1", low)
             await connection.execute("UPDATE parted SET id = $2 WHERE id = $1", low, high)
             count += 1
-            await asyncio.sleep(0.02)  # a rate that sync keeps up with on any machine
+            await asyncio.sleep(0.05)  # a rate that sync keeps up with on any machine
     finally:
         await connection.close()
     return count
@@ -123,7 +123,7 @@ async def test_a_live_system_under_writes_is_equal_each_time(library: Library, o
     for asked in OPENED:
         await opened(**asked)
     stop = asyncio.Event()
-    writers = [asyncio.create_task(write(library.dsn, number, stop)) for number in (1, 2, 3)]
+    writers = [asyncio.create_task(write(library.dsn, number, stop)) for number in (1, 2)]
     try:
         for _ in range(5):
             report = await verify(shapes=True, changes=True)

@@ -18,6 +18,7 @@ from medley.verify.findings import SHOWN, Finding, Tally
 from medley.verify.held import Held
 from medley.verify.pace import Pace
 from medley.verify.places import Places
+from medley.verify.reading import fitting
 from medley.verify.replay import Replay, Unsettled
 from medley.verify.rows import Comparison
 from medley.verify.shapes import wanted
@@ -271,6 +272,13 @@ def test_a_copy_that_is_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigurationError):
         list(rows_of(path))
+
+
+@pytest.mark.parametrize(
+    ("messages", "size", "asked"), [(8, 8 * 1024**2, 8), (8, 8 * 1024, 500), (100, 3_200_000, 131), (8, 0, 500)]
+)
+def test_so_many_messages_are_asked_for_as_there_is_room(messages: int, size: int, asked: int) -> None:
+    assert fitting(messages, size) == asked
 
 
 def test_shapes_are_chosen_by_handle_and_by_table() -> None:
