@@ -24,10 +24,12 @@ from medley.runtime.errors import Unavailable
 
 SQL = statements.load(__file__)
 LEASE = timedelta(hours=6)
+KEYS = "blobs/"
+"""Every key of ours begins so."""
 
 
 def new_key(sha256: str) -> str:
-    return f"blobs/{sha256[:2]}/{sha256}/{uuid4()}"
+    return f"{KEYS}{sha256[:2]}/{sha256}/{uuid4()}"
 
 
 class ObjectStore:

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -38,6 +39,7 @@ _REFUSED = {
 }
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _THREADS = 32
+_KEYS_AT_ONCE = 1000
 
 
 def _translated(error: Exception, what: str) -> MedleyError:
@@ -130,6 +132,19 @@ class S3:
                 _release(response)
 
         return await self._call(rehash, f"object {key}")
+
+    async def keys(self, prefix: str) -> AsyncGenerator[list[str], None]:
+        """Those of our bucket that begin so, in their order, a page at a time; none where there is no bucket yet."""
+        listed = self._client.list_objects(self.bucket, prefix=prefix, recursive=True)
+        while True:
+            try:
+                page = await self._call(lambda: list(islice(listed, _KEYS_AT_ONCE)), f"keys of bucket {self.bucket}")
+            except Missing:
+                return
+            if page:
+                yield [str(one.object_name) for one in page]
+            if len(page) < _KEYS_AT_ONCE:
+                return
 
     async def delete(self, key: str) -> None:
         """Also of a key that is not there."""

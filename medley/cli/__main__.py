@@ -8,7 +8,7 @@ import click
 from medley.cli import version
 from medley.runtime.errors import MedleyError
 
-COMMANDS = ("up", "demo", "ingest", "tail", "status", "info", "migrate")
+COMMANDS = ("up", "demo", "ingest", "tail", "status", "info", "verify", "migrate")
 
 
 class Commands(click.Group):

@@ -21,6 +21,7 @@ class CliSettings(BaseSettings):
     api_url: str | None = None
     api_secret: SecretStr | None = None
     migrate_scratch_dsn: SecretStr | None = None
+    sync_slot: str = "medley"
     no_color: str | None = None
 
 
