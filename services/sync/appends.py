@@ -63,9 +63,9 @@ class Appends:
         waiting, self._waiting = self._waiting, []
         appends = []
         for shape in self._dirty.values():
-            entries, whole = shape.pending.take()
-            if entries and shape.record.handle in shapes:
-                appends.append(shape.log.append(entries, whole))
+            whole, begun = shape.pending.take()
+            if (whole or begun) and shape.record.handle in shapes:
+                appends.append(shape.log.append(whole, begun))
         self._dirty = dict(self.touched)
         if len(appends) == 1:
             await appends[0]

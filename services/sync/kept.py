@@ -19,12 +19,12 @@ from medley.contracts.shapes import (
     ShapeRecord,
     Tier,
 )
+from medley.sql.visibility import Snapshot
 from services.sync.conditions import Equal
 from services.sync.entries import Clause, Encoder
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
 from services.sync.related.conditions import shown
-from services.sync.visibility import Snapshot
 
 
 class Common:

@@ -9,6 +9,7 @@ from nats.js import JetStreamContext
 
 from medley.contracts import headers
 from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord, Tier
+from medley.sql.visibility import Snapshot
 from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.kept import Kept
 from services.sync.predicates.alternatives import Index
@@ -17,7 +18,6 @@ from services.sync.predicates.template import template
 from services.sync.predicates.units import Unit
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.shape_log import Pending, ShapeLog
-from services.sync.visibility import Snapshot
 from services.sync.where import NOTHING, AnyOf, Where, compile_alternatives, compile_conditions
 
 

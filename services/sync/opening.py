@@ -29,6 +29,7 @@ from medley.contracts.shapes import (
 )
 from medley.contracts.slices import slice_of
 from medley.runtime.errors import ConfigurationError, Transient
+from medley.sql.visibility import Snapshot
 from services.sync import publication, snapshot
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
@@ -40,7 +41,6 @@ from services.sync.session import Session
 from services.sync.settings import SyncSettings
 from services.sync.slices import Slices
 from services.sync.table import Refused, Table, protocol_schema, select_columns
-from services.sync.visibility import Snapshot
 from services.sync.withheld import Withheld
 
 log = structlog.get_logger()

@@ -23,13 +23,15 @@ _HEADERS_ROOM = 4096
 class Pending:
     """Entries that are not appended yet. Pure."""
 
-    __slots__ = ("_entries", "_open", "last", "size")
+    __slots__ = ("_ended", "_entries", "_open", "last", "size")
 
     def __init__(self, after: Offset = SNAPSHOT_END) -> None:
         self.last = after
         """The newest offset that was taken in; anything at or before it is a repeat."""
         self._entries: list[Entry] = []
         self._open = False
+        self._ended = 0
+        """How many of them, from the first, are of transactions that have ended."""
         self.size = 0
 
     def add(self, entries: list[Entry]) -> bool:
@@ -53,16 +55,18 @@ class Pending:
         if self._open:
             self._entries[-1] = marked_last(self._entries[-1])
             self._open = False
+            self._ended = len(self._entries)
 
-    def take(self) -> tuple[list[Entry], bool]:
-        """What can be appended now, and whether it ends with a whole transaction.
+    def take(self) -> tuple[list[Entry], list[Entry]]:
+        """What can be appended now: whole transactions, and the beginning of the one that has not ended. Apart, for
+        readers see nothing of a message that is not the end of a transaction.
 
-        Inside a transaction one entry stays behind, since it may turn out to be the last.
+        Of the one that has not ended one entry stays behind, since it may turn out to be the last.
         """
-        keep = 1 if self._open else 0
-        taken, self._entries = self._entries[: len(self._entries) - keep], self._entries[len(self._entries) - keep :]
+        whole, begun = self._entries[: self._ended], self._entries[self._ended : -1]
+        self._entries, self._ended = self._entries[self._ended + len(begun) :], 0
         self.size = sum(len(entry.body) for entry in self._entries)
-        return taken, not self._open
+        return whole, begun
 
 
 def messages(entries: list[Entry], limit: int = _MESSAGE_BYTES) -> Iterator[list[Entry]]:
@@ -117,11 +121,15 @@ class ShapeLog:
         self.whole = (last.headers or {}).get(headers.LAST) == "true"
         return self._end
 
-    async def append(self, entries: list[Entry], whole: bool) -> None:
-        """Append and wait for the ack. `whole`: the entries end with the end of a transaction.
+    async def append(self, whole: list[Entry], begun: list[Entry]) -> None:
+        """Append whole transactions and the beginning of one, and wait for the acks.
 
         Raises nats.js.errors.APIError when another writer appended meanwhile, TimeoutError without an ack.
         """
+        await self._append(whole, whole=True)
+        await self._append(begun, whole=False)
+
+    async def _append(self, entries: list[Entry], whole: bool) -> None:
         runs = list(messages(entries))
         for number, run in enumerate(runs, 1):
             acked = await self._js.publish_async(

@@ -14,11 +14,11 @@ from nats.js import JetStreamContext
 from medley.contracts.shapes import ShapeRecord
 from medley.sql.copy_text import fields
 from medley.sql.quoting import quote_identifier
+from medley.sql.visibility import Snapshot
 from services.sync.entries import Encoder
 from services.sync.parts import Cutter, Publisher
 from services.sync.shape_log import largest_entry
 from services.sync.table import Refused, Table
-from services.sync.visibility import Snapshot
 
 _DEADLINE = 24 * 3600.0
 

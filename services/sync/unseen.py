@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import asyncpg
 
+from medley.sql.visibility import Snapshot
 from services.sync.catalog import SQL
-from services.sync.visibility import Snapshot
 
 _PATIENCE = 1.0
 

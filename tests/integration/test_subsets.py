@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from medley.runtime.postgres import open_pool
+from medley.sql.visibility import Snapshot
 from services.api.shape.asked import SubsetAsked
 from services.api.shape.subset import Subsets
 from services.api.shape.tail import Gone
-from services.sync.visibility import Snapshot
 from tests.support.migrated import postgres_settings
 from tests.support.subsets import body_of, record_of, refusal, rows
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from medley.sql.quoting import quote_identifier
-from services.sync.visibility import Snapshot
+from medley.sql.visibility import Snapshot
 from tests.oracle.boundaries import Boundaries, Commit
 from tests.oracle.copies import Message, StrictCopy
 from tests.oracle.model import Scenario, Shape, Table

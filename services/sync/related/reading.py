@@ -16,12 +16,12 @@ from medley.clauses.judge import RULES
 from medley.clauses.objects import Named
 from medley.contracts.shapes import ClauseTable
 from medley.runtime.errors import Transient
+from medley.sql.visibility import Snapshot
 from services.sync.catalog import SQL
 from services.sync.questions import Questions
 from services.sync.related.family import columns_of
 from services.sync.related.relations import source
 from services.sync.related.statement import Question
-from services.sync.visibility import Snapshot
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '250ms'; " + RULES
 # Not `synchronous_commit = on`: where a standby is waited for, it may be away.

@@ -45,7 +45,8 @@ def fanout() -> Fanout:
 
 
 def lasts(shape: LiveShape) -> list[tuple[int, bool]]:
-    entries, _ = shape.pending.take()
+    whole, begun = shape.pending.take()
+    entries = [*whole, *begun]
     found = [orjson.loads(entry.body)["headers"] for entry in entries]
     return [(int(headers["lsn"]), headers.get("last", False)) for headers in found]
 

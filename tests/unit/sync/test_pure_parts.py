@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medley.contracts.offsets import Offset
+from medley.sql.visibility import Snapshot
 from services.sync.capture import Confirmation
 from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.entries import Entry
 from services.sync.pgoutput import Begin, Commit, Delete, Insert, Relation, Truncate
 from services.sync.shape_log import Pending, messages
-from services.sync.visibility import Snapshot
 
 SONGS = Relation(1, "public", "songs", (("id", 23, -1),))
 BLOBS = Relation(2, "public", "blobs", (("id", 23, -1),))
@@ -96,19 +96,30 @@ def test_what_the_log_holds_is_not_taken_in_again() -> None:
     assert not pending.add([entry(10, 2), entry(10, 4)])
     assert pending.add([entry(10, 5), entry(11, 0)])
     pending.transaction_ends()
-    taken, whole = pending.take()
-    assert ([e.offset for e in taken], whole) == ([(10, 5), (11, 0)], True)
+    whole, begun = pending.take()
+    assert ([e.offset for e in whole], begun) == ([(10, 5), (11, 0)], [])
 
 
 def test_inside_a_transaction_the_newest_entry_stays_behind() -> None:
     pending = Pending()
     pending.add([entry(10, 0, b""), entry(10, 2, b"")])
-    taken, whole = pending.take()
-    assert ([e.offset.op for e in taken], whole) == ([0], False)
+    whole, begun = pending.take()
+    assert ([e.offset.op for e in begun], whole) == ([0], [])
     pending.transaction_ends()
-    taken, whole = pending.take()
-    assert ([e.offset.op for e in taken], whole) == ([2], True)
-    assert b'"last":true' in taken[0].body
+    whole, begun = pending.take()
+    assert ([e.offset.op for e in whole], begun) == ([2], [])
+    assert b'"last":true' in whole[0].body
+
+
+def test_a_whole_transaction_is_not_held_back_by_the_one_that_has_begun() -> None:
+    """Readers see nothing of a message that is not the end of a transaction, and the position is beyond the first."""
+    pending = Pending()
+    pending.add([entry(10, 0, b""), entry(10, 2, b"")])
+    pending.transaction_ends()
+    pending.add([entry(11, 0, b"")])
+    assert [[e.offset for e in some] for some in pending.take()] == [[(10, 0), (10, 2)], []]
+    pending.add([entry(11, 2, b""), entry(11, 4, b"")])
+    assert [[e.offset for e in some] for some in pending.take()] == [[], [(11, 0), (11, 2)]]
 
 
 def test_a_large_append_is_split_and_nothing_is_left_out() -> None:
