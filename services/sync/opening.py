@@ -154,11 +154,15 @@ class Openings:
         raise Transient("no settled snapshot: transactions stay invisible after their commit; try again")
 
     async def _put(self, record: ShapeRecord) -> int:
-        """From here on it is everybody's. Raises SliceLost when another worker feeds its slice."""
+        """From here on it is everybody's. Raises SliceLost when another worker feeds its slice, and Transient when
+        CHANGES is not what it was: that is said before anything is captured anew."""
         registry = self._fanout.registry
         revision = await registry.put(record)
         try:
             await self._slices.check(slice_of(record.handle))
+            if await registry.changes_id() != record.changes_id:
+                # What is captured from now on need not begin where its snapshot stands.
+                raise Transient("everything starts afresh; try again")
         except BaseException:
             await registry.forget(record.handle)
             raise

@@ -26,7 +26,7 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
 @pytest.mark.parametrize("seed", [1, 11])
 async def test_every_client_equals_select_afterwards(seed: int, made: Path, tmp_path: Path) -> None:
     """What differs, and the logs, are in the folder that the outcome names."""
-    outcome = await kept(plan(seed, 2), made, tmp_path / "played", tmp_path)
+    outcome = await kept(plan(seed, 2), made, tmp_path / "played", tmp_path / "kept")
     assert outcome.differences == (), outcome.folder
     assert outcome.transactions > 0
     assert outcome.entries > 0
