@@ -16,6 +16,7 @@ from medley.clauses.judge import RULES
 from medley.clauses.objects import Named
 from medley.contracts.shapes import ClauseTable
 from medley.runtime.errors import Transient
+from medley.runtime.postgres import GONE
 from medley.sql.visibility import Snapshot
 from services.sync.catalog import SQL
 from services.sync.questions import Questions
@@ -77,12 +78,10 @@ class Reading:
             return await objects.versions(await self._questions.session(), named)
 
     async def is_to_blame(self, error: Exception) -> bool:
-        """Whether the session went away, and no clause is at fault."""
+        """Whether the session or the server went away, and no clause is at fault."""
         if isinstance(error, TimeoutError):
             return False
-        return self._questions.lost() or isinstance(
-            error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError
-        )
+        return self._questions.lost() or isinstance(error, GONE)
 
     async def close(self) -> None:
         await self._questions.close()
