@@ -18,7 +18,6 @@ import structlog
 
 from medley.clauses import objects
 from medley.clauses.objects import Named
-from medley.runtime.postgres import GONE
 from services.sync.predicates.statement import Question, Row, question
 from services.sync.predicates.template import Template
 from services.sync.predicates.units import Asked, Unit
@@ -102,7 +101,7 @@ class Evaluation:
         try:
             await self._fetch(question(table, rows, [one for _, one in asked]), [place for place, _ in asked], answers)
         except asyncpg.PostgresError as error:
-            if connection.is_closed() or isinstance(error, GONE):
+            if connection.is_closed():
                 raise
             if len(asked) > 1:
                 middle = len(asked) // 2
@@ -147,8 +146,8 @@ class Evaluation:
     ) -> bool:
         try:
             await self._fetch(question(table, rows, [one]), [0], Answers())
-        except asyncpg.PostgresError as error:
-            if connection.is_closed() or isinstance(error, GONE):
+        except asyncpg.PostgresError:
+            if connection.is_closed():
                 raise
             return True
         return False
