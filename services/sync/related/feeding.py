@@ -68,6 +68,8 @@ class Feeding:
         self._followers = followers
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
+        self.apart = 0
+        """While it is not 0, no two transactions are one step."""
 
     async def feed(
         self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later, until: float | None = None
@@ -78,7 +80,7 @@ class Feeding:
         `until` (of the monotonic clock) those that are left are too slow. Raises NotYet.
         """
         transactions = _transactions(messages)
-        size = _size(transactions, len(self._concern(messages, only).families))
+        size = 1 if self.apart else _size(transactions, len(self._concern(messages, only).families))
         steps = [self._concern(step, only) for step in _together(transactions, size)]
         families = {family for step in steps for family in step.families}
         if not families:
@@ -132,7 +134,7 @@ class Feeding:
             behind = sum(len(message.changes) for message in after)
             if behind + sum(len(message.changes) for message in messages) > _MOST:
                 raise Piled(f"more than {_MOST} changes of its tables have piled up")
-            if behind >= _TOGETHER:  # each step would undo all of that
+            if behind >= _TOGETHER and not self.apart:  # each step would undo all of that
                 steps = [_one(steps)]
             done = 0
             for concern in steps:
