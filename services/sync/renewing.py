@@ -69,17 +69,24 @@ class Renewals:
         """Renew it; how long to leave it alone then."""
         started = time.monotonic()
         try:
-            rows, exporting = await self._renew(shape)
+            ready, rows, exporting = await self._renew(shape)
         except (Transient, Refused, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             reason = str(error) or repr(error)
             log.warning("shape not renewed", handle=shape.record.handle, table=shape.table, reason=reason)
             return _AGAIN
         seconds = time.monotonic() - started
-        log.info("shape renewed", handle=shape.record.handle, table=shape.table, rows=rows, seconds=round(seconds, 3))
+        log.info(
+            "shape renewed",
+            handle=shape.record.handle,
+            table=shape.table,
+            generation=ready.handle,
+            rows=rows,
+            seconds=round(seconds, 3),
+        )
         return max(exporting * _SHARE, seconds)
 
-    async def _renew(self, shape: LiveShape) -> tuple[int, float]:
-        """How many rows were exported, and in how many seconds. Raises Transient, and what the export raises."""
+    async def _renew(self, shape: LiveShape) -> tuple[ShapeRecord, int, float]:
+        """The generation, how many rows were exported, and in how many seconds. Raises Transient, and what the export raises."""
         definition = shape.record.definition
         async with self._pool.acquire() as connection:
             table = await describe(connection, definition.schema_name, definition.table, self._settings.publication)
@@ -89,7 +96,7 @@ class Renewals:
                 record = await self._generation(session.connection, shape, table)
                 if record is not None:
                     started = time.monotonic()
-                    return await self._write(session, shape, record, table), time.monotonic() - started
+                    return *await self._write(session, shape, record, table), time.monotonic() - started
             finally:
                 await session.close()
         raise Transient("no snapshot is the state after one of the table's transactions")
@@ -138,7 +145,9 @@ class Renewals:
                 await fanout.appends.flushed()
             return (seen, lsn) if lsn is not None else None
 
-    async def _write(self, session: Session, shape: LiveShape, record: ShapeRecord, table: Table) -> int:
+    async def _write(
+        self, session: Session, shape: LiveShape, record: ShapeRecord, table: Table
+    ) -> tuple[ShapeRecord, int]:
         fanout = self._fanout
         fanout.later.making(record)
         try:
@@ -155,4 +164,4 @@ class Renewals:
         assert ready.continued is not None
         shape.log.before = ready.continued.size
         shape.record = shape.record.whole().model_copy(update={"snapshot_bytes": ready.snapshot_bytes})
-        return rows
+        return ready, rows
