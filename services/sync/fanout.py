@@ -60,8 +60,9 @@ class Fanout:
         changes_id: str,
         pool: asyncpg.Pool | None = None,
         seconds: float = 5.0,
+        publication: str = "",
     ) -> None:
-        """`pool` and the budget of a question: for shapes that Postgres is asked about."""
+        """`pool`, the budget of a question, and the publication: for shapes that Postgres is asked about."""
         self._client = client
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
@@ -87,7 +88,8 @@ class Fanout:
         self.unseen = Unseen(pool)
         self.holds = Holds()
         self.arrivals = Arrivals()
-        self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
+        until = self.arrivals.until
+        self.reading = Reading(pool, seconds, until, publication) if pool is not None else None
         self.related = RelatedTier(self.reading, self.arrivals)
         self.appends = Appends(self.forget, self.arrivals.wake)
 

@@ -86,7 +86,8 @@ class Renewals:
         return max(exporting * _SHARE, seconds)
 
     async def _renew(self, shape: LiveShape) -> tuple[ShapeRecord, int, float]:
-        """The generation, how many rows were exported, and in how many seconds. Raises Transient, and what the export raises."""
+        """The generation, and how many rows were exported in how many seconds. Raises Transient, and what exports
+        raise."""
         definition = shape.record.definition
         async with self._pool.acquire() as connection:
             table = await describe(connection, definition.schema_name, definition.table, self._settings.publication)

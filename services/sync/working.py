@@ -112,7 +112,8 @@ class Working:
         announcements = Announcements(js, slices, changes_id, before, self._settings.confirm_delay)
         await announcements.begin()
         records, position = await take_up(js, registry, slices.positions, changes_id)
-        fanout = Fanout(client, registry, announcements, changes_id, self._pool, self._settings.clause_seconds)
+        seconds, publication = self._settings.clause_seconds, self._settings.publication
+        fanout = Fanout(client, registry, announcements, changes_id, self._pool, seconds, publication)
         await fanout.recover(records, position)
         reads = Reads(time.monotonic())
         exports = Exports(self._pool, js, self._settings)

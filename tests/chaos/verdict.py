@@ -111,6 +111,6 @@ def of_refetches(client: Client, begun: Sequence[tuple[float, Fault]], log: Sync
 
 
 def _excused(refetch: Refetch, ending: Sequence[tuple[float, Fault]], log: SyncLog) -> bool:
-    """Something that ends shapes had begun, or its snapshot was never whole, or its log may have been purged."""
-    purged = log.renewed[refetch.handle.partition("-")[0]] > 1
+    """Something that ends shapes had begun, or its snapshot was never whole, or may have been purged."""
+    purged = log.renewed[refetch.handle.partition("-")[0]] > 0
     return purged or refetch.handle not in log.whole or any(at <= refetch.at for at, _ in ending)

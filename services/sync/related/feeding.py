@@ -124,13 +124,14 @@ class Feeding:
         families: Collection[Family],
         later: Later,
     ) -> Outcome:
-        tables = {table.oid: table for one in families for table in (one.own, *one.tables)}
+        tables = {table for one in families for table in (one.own, *one.tables)}
+        relations = {table.oid for table in tables}
         outcome = Outcome()
         over: set[Follower] = set()
         unsettled = set(self._unsettled)
-        async with reading.snapshot(list(tables.values()), unsettled) as (seen, ask):
+        async with reading.snapshot(tables, unsettled) as (seen, ask):
             self._unsettled -= unsettled
-            after = [message for message in later(tables) if seen.sees(message.transaction.xid)]
+            after = [message for message in later(relations) if seen.sees(message.transaction.xid)]
             behind = sum(len(message.changes) for message in after)
             if behind + sum(len(message.changes) for message in messages) > _MOST:
                 raise Piled(f"more than {_MOST} changes of its tables have piled up")
