@@ -13,12 +13,15 @@ from pydantic import BaseModel
 from medley.contracts import subjects
 from medley.contracts.shapes import DropReply, DropRequest, OpenReply, OpenRequest
 from medley.contracts.slices import slice_of
+from medley.runtime import bus
 from medley.runtime.settings import NatsSettings
 from services.sync.members import Members
 from services.sync.opening import Openings
+from services.sync.terms import fail_when
 
 _FORWARD_SECONDS = 30.0
 _WORKERS = "sync"
+_STOP = 2.0
 
 
 class Desk:
@@ -60,9 +63,28 @@ class Desk:
         return None
 
 
-def broker(settings: NatsSettings, desk: Desk) -> NatsBroker:
-    """A broker for one term; started when the term begins, stopped when it ends."""
-    made = NatsBroker(settings.servers, name="sync-requests", max_reconnect_attempts=-1, logger=None)
+async def answer(settings: NatsSettings, desk: Desk) -> None:
+    """Take requests on a connection of its own, which nothing outlives: whoever answers in the name of a term that is
+    over would keep its callers waiting. Ends only by raising: BusLost when the connection breaks."""
+    lost = asyncio.Event()
+    broker = _broker(settings, desk, lost)
+    connection = await broker.connect()
+    try:
+        await broker.start()
+        await fail_when(lost)
+    finally:
+        with suppress(Exception):  # it fails while the bus is away, and there is nothing to do
+            await asyncio.wait_for(broker.stop(), _STOP)
+        await bus.close(connection)
+
+
+def _broker(settings: NatsSettings, desk: Desk, lost: asyncio.Event) -> NatsBroker:
+    async def is_lost() -> None:
+        lost.set()
+
+    made = NatsBroker(
+        settings.servers, name="sync-requests", allow_reconnect=False, disconnected_cb=is_lost, logger=None
+    )
     own = desk.worker
 
     @made.subscriber(subjects.SYNC_SHAPES_OPEN, queue=_WORKERS, max_workers=16)
@@ -82,9 +104,3 @@ def broker(settings: NatsSettings, desk: Desk) -> NatsBroker:
         return await desk.openings.drop(request)
 
     return made
-
-
-async def stopped(broker: NatsBroker, within: float) -> None:
-    """It fails while the bus is away, and there is nothing to do."""
-    with suppress(Exception):
-        await asyncio.wait_for(broker.stop(), within)

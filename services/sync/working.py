@@ -43,7 +43,6 @@ _SURE = 1.0
 """Seconds for which another share must be wanted, before it is taken."""
 _STREAMS = 2.0
 _CAPTURED = 3.0
-_STOP = 2.0
 _IDLE = 1.0
 
 
@@ -121,7 +120,6 @@ class Working:
         renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
         purging = Purging(fanout, reads, self._settings)
         desk = requests.Desk(client, openings, self._members)
-        broker = requests.broker(self._nats, desk)
         self._slices, self.fanout = slices, fanout
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn, slices=len(slices.numbers))
         try:
@@ -141,13 +139,12 @@ class Working:
                     purge=purging.run(),
                     budget=budget.watch(fanout, reads, self._settings),
                     bus=fail_when(lost),
-                    requests=broker.start(),
+                    requests=requests.answer(self._nats, desk),
                 )
         finally:
             self._slices = self.fanout = None
             openings.close()
             await fanout.close()
-            await requests.stopped(broker, _STOP)
 
     async def _keep_share(self, slices: Slices) -> None:
         """Raises Rebalanced, SliceLost."""
