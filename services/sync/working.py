@@ -18,7 +18,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings
 from medley.runtime.together import together
-from services.sync import budget, claims, reconcile, requests
+from services.sync import budget, claims, reconcile
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
@@ -31,6 +31,7 @@ from services.sync.purging import Purging
 from services.sync.reads import Reads
 from services.sync.registry import Registry
 from services.sync.renewing import Renewals
+from services.sync.requests import Desk
 from services.sync.settings import SyncSettings
 from services.sync.slices import SliceLost, Slices
 from services.sync.taking_up import take_up
@@ -72,6 +73,8 @@ class Working:
         self._members = members
         self._slices: Slices | None = None
         self.fanout: Fanout | None = None
+        self.desk = Desk(members)
+        """Takes requests, in whatever term."""
 
     def beat(self, capturing: bool) -> Heartbeat:
         """What to say of this worker."""
@@ -119,8 +122,7 @@ class Working:
         openings = Openings(self._pool, fanout, self._settings, slices, exports, reads)
         renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
         purging = Purging(fanout, reads, self._settings)
-        desk = requests.Desk(client, openings, self._members)
-        self._slices, self.fanout = slices, fanout
+        self._slices, self.fanout, self.desk.openings = slices, fanout, openings
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn, slices=len(slices.numbers))
         try:
             with self._marks.told_to(lambda mark: _marked(fanout, mark)):
@@ -139,10 +141,9 @@ class Working:
                     purge=purging.run(),
                     budget=budget.watch(fanout, reads, self._settings),
                     bus=fail_when(lost),
-                    requests=requests.answer(self._nats, desk),
                 )
         finally:
-            self._slices = self.fanout = None
+            self._slices = self.fanout = self.desk.openings = None
             openings.close()
             await fanout.close()
 
