@@ -28,16 +28,20 @@ FAILURES = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-# Of these, what says that the server failed, or the way to it, and not the statement.
-GONE = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
+# Of these, what the server says when the session is gone: nobody knows whether its last COMMIT arrived.
+SESSION_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+)
+# The same, and what the driver says: the server failed, or the way to it, and not the statement.
+GONE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.TooManyConnectionsError,
+    *SESSION_GONE,
 )
 _NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 

@@ -3,20 +3,18 @@
 It holds back vacuum and DDL of the table while it reads, as pg_dump does, and never waits long for a lock.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import asyncpg
 
-from medley.runtime import postgres, statements
+from medley.runtime import copying, postgres, statements
 from medley.sql.copy_text import fields
 from medley.sql.quoting import quote_identifier
 from medley.sql.visibility import Snapshot
 
 SQL = statements.load(__file__)
-_DEADLINE = 24 * 3600.0
 _WAIT_SECONDS = 5.0
 
 
@@ -75,22 +73,5 @@ class Database:
 
     async def rows(self, query: str) -> AsyncIterator[list[list[str | None]]]:
         """In the text that Postgres writes, as many at a time as have arrived; it is held back while we are busy."""
-        blocks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=4)
-
-        async def copy() -> None:
-            try:
-                await self.reader.copy_from_query(query, output=blocks.put, format="text", timeout=_DEADLINE)
-            finally:
-                await blocks.put(None)
-
-        task = asyncio.create_task(copy())
-        try:
-            rest = b""
-            while (block := await blocks.get()) is not None:
-                *lines, rest = (rest + block).split(b"\n")
-                if lines:
-                    yield [fields(str(line, "utf-8")) for line in lines]
-            await task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async for found in copying.lines(self.reader, query):
+            yield [fields(line) for line in found]

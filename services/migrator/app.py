@@ -26,7 +26,7 @@ from medley.runtime.process import Stopped, unless_stopped
 from medley.runtime.retry import attempts
 from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettings
 from services.migrator import ledger, migrations
-from services.migrator.apply import GONE, Runner
+from services.migrator.apply import Runner
 from services.migrator.explain import refused
 from services.migrator.migrations import Migration
 from services.migrator.settings import MigrateSettings
@@ -110,7 +110,13 @@ async def _applied(wishes: Wishes, files: Sequence[Migration], on_applied: OnApp
             asyncpg.DiskFullError,
         ) as error:
             raise Permanent(refused(error, "the ledger cannot be written")) from error
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, *GONE) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            *postgres.SESSION_GONE,
+        ) as error:
             last = error
             log.warning("lost Postgres, beginning again", attempt=number, reason=str(error) or type(error).__name__)
         except asyncpg.PostgresError as error:

@@ -17,6 +17,7 @@ from medley.gate.ledger import read
 from medley.gate.objects import Catalogue, patched
 from medley.gate.records import Compat, Ledger
 from medley.runtime.errors import Incompatible, Permanent, Unavailable
+from medley.runtime.postgres import SESSION_GONE
 from medley.runtime.retry import attempts
 from services.migrator import ledger as writing
 from services.migrator.explain import explained, waiting_for
@@ -27,13 +28,6 @@ from services.migrator.sql.directives import Script, read_script
 
 log = structlog.get_logger()
 
-# The session is gone: nobody knows yet whether its last COMMIT arrived. The ledger will tell.
-GONE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-)
 # Statements that leave their traces in the catalogue, or none; a CALL that commits as it goes leaves rows.
 _CATALOGUE_ONLY = {"CREATE", "DROP", "ALTER", "REINDEX", "VACUUM", "CLUSTER", "ANALYZE", "REFRESH"}
 _AGAIN = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -130,7 +124,7 @@ class Runner:
                 running = None
                 await connection.execute(_LEAVE_NO_TRACE)
                 after = await self._record(step, state)
-        except (*_AGAIN, *GONE):
+        except (*_AGAIN, *SESSION_GONE):
             raise
         except asyncpg.PostgresError as error:
             raise Permanent(explained(step.script, running, error) + "; nothing of it was applied") from error
@@ -145,7 +139,7 @@ class Runner:
             # No lock_timeout: CREATE INDEX CONCURRENTLY waits for others' transactions, and nobody waits for it.
             await connection.execute(f"SET statement_timeout = {self._milliseconds()}")
             await connection.execute(step.script.statements[0].text)
-        except GONE:
+        except SESSION_GONE:
             raise
         except asyncpg.PostgresError as error:
             await connection.execute("RESET ALL")

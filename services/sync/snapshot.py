@@ -4,14 +4,12 @@ COPY in text form gives what the output functions wrote, which is also what the 
 and log are byte-identical by construction. Rows pass through in blocks; memory does not grow with the table.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-
 import asyncpg
 import orjson
 from nats.js import JetStreamContext
 
 from medley.contracts.shapes import ShapeRecord
+from medley.runtime import copying
 from medley.sql.copy_text import fields
 from medley.sql.quoting import quote_identifier
 from medley.sql.visibility import Snapshot
@@ -19,8 +17,6 @@ from services.sync.entries import Encoder
 from services.sync.parts import Cutter, Publisher
 from services.sync.shape_log import largest_entry
 from services.sync.table import Refused, Table
-
-_DEADLINE = 24 * 3600.0
 
 
 def query(table: Table, record: ShapeRecord) -> str:
@@ -31,30 +27,6 @@ def query(table: Table, record: ShapeRecord) -> str:
     every = ", ".join(quote_identifier(facts.column.name) for facts in table.columns)
     rows = f"(SELECT {every} FROM {table.sql}) AS {quote_identifier(table.name)}"
     return f"SELECT {columns} FROM {rows} WHERE {record.predicate.sql}"
-
-
-async def _lines(connection: asyncpg.pool.PoolConnectionProxy, statement: str) -> AsyncIterator[list[str]]:
-    """COPY's rows, as many as have arrived; the server is held back while the reader is busy."""
-    blocks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=4)
-
-    async def copy() -> None:
-        try:
-            await connection.copy_from_query(statement, output=blocks.put, format="text", timeout=_DEADLINE)
-        except Exception:
-            await blocks.put(None)
-            raise
-        await blocks.put(None)
-
-    task = asyncio.create_task(copy())
-    try:
-        rest = b""
-        while (block := await blocks.get()) is not None:
-            *lines, rest = (rest + block).split(b"\n")
-            if lines:
-                yield [str(line, "utf-8") for line in lines]
-        await task
-    finally:
-        task.cancel()
 
 
 async def export(
@@ -74,7 +46,7 @@ async def export(
     largest = largest_entry(js)
     rows = 0
     if record.definition.log == "full":
-        async for lines in _lines(connection, rows_of):
+        async for lines in copying.lines(connection, rows_of):
             for line in lines:
                 entry = encoder.snapshot_entry(fields(line))
                 if len(entry) > largest:
