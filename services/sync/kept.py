@@ -40,6 +40,7 @@ class Common:
         self.named: tuple[ClauseColumn, ...] = predicate.columns if predicate is not None else ()
         self.objects: tuple[ClauseObject, ...] = predicate.objects if predicate is not None else ()
         self.tables: tuple[ClauseTable, ...] = predicate.tables if predicate is not None else ()
+        self.type_texts = record.type_texts
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -30,7 +30,7 @@ from medley.contracts.shapes import (
 from medley.contracts.slices import slice_of
 from medley.runtime.errors import ConfigurationError, Transient
 from medley.sql.visibility import Snapshot
-from services.sync import publication, snapshot
+from services.sync import publication, snapshot, type_texts
 from services.sync.catalog import SQL, describe
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
@@ -226,6 +226,7 @@ class Openings:
             changes_id=self._fanout.changes_id,
             chunk_bytes=request.chunk_bytes,
             predicate=predicate,
+            type_texts=await type_texts.of_columns(connection, (facts.column for facts in columns)),
         )
         shape = LiveShape(self._fanout.js, record)
         if reads:

@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from medley.runtime.postgres import FAILURES
+from services.sync import type_texts
 from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
@@ -29,6 +30,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
             altered = await altered_among(pool, shapes)
+            rewritten = await type_texts.altered_among(pool, shapes)
         except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
             continue
@@ -37,6 +39,8 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
             reason = fault(shape, tables.get(shape.relation)) or _fault_of_read(shape, tables)
             if reason is None and shape.record.handle in altered:
                 reason = "what its clause stands on was altered"
+            if reason is None and shape.record.handle in rewritten:
+                reason = "a type of its columns was altered"
             if reason and shape.record.handle in fanout.shapes:
                 await fanout.drop(shape, reason)
 
