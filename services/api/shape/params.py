@@ -23,6 +23,7 @@ _MOST_PARAMS = 65_535
 _MOST_PARAMS_BYTES = 1024 * 1024
 _MOST_COLUMNS = 1_600  # a table cannot have more
 _PARAM = re.compile(r"params\[([^\]]*)\]")
+_NUMBER = re.compile(r"-?[0-9]+")
 _SUBSET = "subset__"
 _NOT_STORABLE = "must be text that Postgres can hold: no NUL, no lone surrogates"
 
@@ -192,6 +193,9 @@ def _params(text: str | None, numbered: dict[str, str], name: str, errors: Mutab
         return ()
     if any(not storable(value) for value in numbered.values()):
         errors[name] = [_NOT_STORABLE]
+        return ()
+    if not all(map(_NUMBER.fullmatch, numbered)):
+        errors[name] = ["Parameters can only use numbers as keys"]
         return ()
     wanted = [str(number) for number in range(1, len(numbered) + 1)]
     if any(key not in numbered for key in wanted):

@@ -59,6 +59,8 @@ def test_what_is_no_name_of_a_table_is_refused(text: str) -> None:
             "table=t&offset=-1&params[2]=x",
             {"params": ["Parameters must be numbered sequentially, starting from 1"]},
         ),
+        ("table=t&offset=-1&params[a]=x", {"params": ["Parameters can only use numbers as keys"]}),
+        ("table=t&offset=-1&params[]=x&params[2]=y", {"params": ["Parameters can only use numbers as keys"]}),
         ("table=t&offset=-1&replica=half", {"replica": ["is invalid: use one of default, full"]}),
     ],
 )
