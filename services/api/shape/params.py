@@ -237,13 +237,14 @@ def _table(named: Mapping[str, str], errors: Errors) -> tuple[str, str] | None:
 
 
 def _columns(named: Mapping[str, str], name: str, errors: Errors) -> tuple[str, ...] | None:
+    """Each once and in one order, since neither makes another shape: rows have the table's order."""
     if name not in named:
         return None
     columns = column_list(named[name])
     if columns is None:
         errors[name] = ["Invalid column: must be a list of identifiers, each quoted where it has capitals"]
         return None
-    columns = tuple(dict.fromkeys(columns))
+    columns = tuple(sorted(set(columns)))
     if len(columns) > _MOST_COLUMNS:
         errors[name] = [f"are more than the {_MOST_COLUMNS} that a table can have"]
     return columns
