@@ -14,6 +14,7 @@ LAST = "Medley-Last"  # CHANGES and log: "true" on a message that ends a transac
 # SHAPES
 OFFSET = "Medley-Offset"  # log: the offset of the message's last entry
 AFTER = "Medley-After"  # log: the offset of the entry before the message's first
+BYTES = "Medley-Bytes"  # log: how many bytes of entries it has ever held, with this message's
 PART = "Medley-Part"  # snapshot: index of the part, from 0
 CHUNK = "Medley-Chunk"  # snapshot: number of the chunk that the part belongs to, from 0
 FINAL = "Medley-Final"  # snapshot: "true" on the last part

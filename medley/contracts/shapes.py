@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medley.contracts.offsets import INFINITE, SNAPSHOT_END, Offset
+
 
 class ShapeDefinition(BaseModel):
     """What a client asks for. Two requests with equal definitions follow the same shape.
@@ -131,10 +133,27 @@ class Predicate(BaseModel):
     """Whether the shape's own table is; told where subqueries are."""
 
 
-class ShapeRecord(BaseModel):
-    """A shape as the registry knows it.
+class Continued(BaseModel):
+    """The log that a later generation of a shape goes on with: it has a snapshot of its own, and no log.
 
-    `snapshotting`: rows are being exported, changes are already logged; `ready`: the snapshot is whole.
+    `handle`: of the first generation, whose log it is. The snapshot is the state after everything in it up to and with
+    `lsn`. `sequence`: in `SHAPES`, of a message at or before which every entry is in the snapshot; 0 for none;
+    `size`: bytes that the log had ever held by then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    handle: str
+    lsn: int
+    sequence: int
+    size: int
+
+
+class ShapeRecord(BaseModel):
+    """A generation of a shape as the registry knows it; most shapes have one.
+
+    `snapshotting`: rows are being exported, changes are already logged; `ready`: the snapshot is whole. Of the
+    generations that are ready, clients are given the last one; an older one's readers go on with the log.
     A shape that is gone has no record.
     """
 
@@ -160,6 +179,25 @@ class ShapeRecord(BaseModel):
     """A clause that is more than equalities."""
     type_texts: tuple[TypeText, ...] = ()
     """Of the types of its columns that somebody made: altered, the same rows are other texts."""
+    continued: Continued | None = None
+    """None for the first generation."""
+    snapshot_bytes: int = 0
+    """Of a snapshot that is whole."""
+
+    @property
+    def log(self) -> str:
+        """The handle whose log it is."""
+        return self.continued.handle if self.continued is not None else self.handle
+
+    @property
+    def snapshot_end(self) -> Offset:
+        """The snapshot holds what is in the log up to here."""
+        return Offset(self.continued.lsn, INFINITE) if self.continued is not None else SNAPSHOT_END
+
+    @property
+    def made(self) -> int:
+        """When, to order the generations of a definition: the handle's second half."""
+        return int(self.handle.partition("-")[2] or 0)
 
 
 class OpenRequest(BaseModel):
@@ -186,6 +224,14 @@ class DropRequest(BaseModel):
 
 class DropReply(BaseModel):
     dropped: bool
+
+
+class HandlesRead(BaseModel):
+    """`sync.read`, from each API every few seconds: the handles that were read since it said so last. `snapshots`:
+    those of which a part of the snapshot was read."""
+
+    handles: tuple[str, ...]
+    snapshots: tuple[str, ...]
 
 
 class Heartbeat(BaseModel):

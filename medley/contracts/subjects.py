@@ -18,6 +18,7 @@ SYNC_SHAPES_DROP = "sync.shapes.drop"
 SYNC_HEARTBEAT = "sync.heartbeat"
 SYNC_HELLO = "sync.hello"
 SYNC_MARK = "sync.mark"
+SYNC_READ = "sync.read"
 
 
 def ingest_jobs(priority: str = "normal") -> str:

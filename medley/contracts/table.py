@@ -15,6 +15,7 @@ MESSAGES: dict[str, tuple[str, type[BaseModel], str, str]] = {
     subjects.SYNC_SHAPES_OPEN: ("request", shapes.OpenRequest, "api", "sync"),
     subjects.SYNC_SHAPES_DROP: ("request", shapes.DropRequest, "api", "sync"),
     subjects.SYNC_HEARTBEAT: ("event", shapes.Heartbeat, "sync", "api, sync"),
+    subjects.SYNC_READ: ("event", shapes.HandlesRead, "api", "sync"),
     subjects.SYNC_MARK: ("event", shapes.CaptureMark, "sync", "sync"),
     subjects.SHAPE_POSITIONS: ("event", shapes.Announcement, "sync", "api"),
 }

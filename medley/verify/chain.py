@@ -16,10 +16,12 @@ REMEDY = "drop the shape (--repair): clients fetch it again"
 
 
 class Chain:
-    """The log of one shape, message by message. `end`: every transaction below this LSN is to be whole."""
+    """The log of one shape, message by message. `begin`: what is before it need not be there; `end`: every transaction
+    below this LSN is to be whole."""
 
-    def __init__(self, handle: str, end: int) -> None:
+    def __init__(self, handle: str, end: int, begin: Offset = SNAPSHOT_END) -> None:
         self._handle = handle
+        self._begin = begin
         self._end = end
         self._last = SNAPSHOT_END
         self._said = SNAPSHOT_END
@@ -27,6 +29,8 @@ class Chain:
 
     def message(self, named: Mapping[str, str], entries: list[Entry]) -> Iterator[Finding]:
         after, offset = Offset.parse(named[headers.AFTER]), Offset.parse(named[headers.OFFSET])
+        if self._said == SNAPSHOT_END and after <= self._begin:
+            self._said = self._last = after
         if after != self._said:
             yield self._finding("gap", str(self._said), f"a message that follows {after}", f"one after {self._said}")
             self._ended = True  # what lacks may have been the end

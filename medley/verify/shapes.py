@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 from nats.js.kv import KeyValue
 
 from medley.contracts import streams, subjects
+from medley.contracts.generations import grouped
 from medley.contracts.row_key import RowKey
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime import buckets
@@ -48,12 +49,24 @@ class Shapes:
     step: Callable[[int], None]
 
     async def records(self) -> list[ShapeRecord]:
-        """In the order of their handles."""
+        """In the order of their handles; of each shape the generation that clients are given."""
         found = await buckets.entries(self.js, streams.SHAPES_BUCKET)
-        return [ShapeRecord.model_validate_json(found[handle]) for handle in sorted(found)]
+        shapes = grouped(ShapeRecord.model_validate_json(text) for text in found.values())
+        return sorted((shape.served for shape in shapes), key=lambda record: record.handle)
 
     async def verify(self, record: ShapeRecord) -> list[Finding]:
         """Raises Gone, and Unavailable when sync, the bus or Postgres does not answer."""
+        while True:
+            findings = await self._verify(record)
+            if not findings:
+                return []
+            # A generation that is superseded meanwhile may lose its snapshot.
+            now = [one for one in await self.records() if one.log == record.log]
+            if now in ([], [record]):
+                return findings
+            record = now[0]
+
+    async def _verify(self, record: ShapeRecord) -> list[Finding]:
         record = await self._now(record)
         first = await self._look(record)
         if not first:
@@ -100,7 +113,7 @@ class Shapes:
         return tally
 
     async def _play(self, record: ShapeRecord, replay: Replay, written: int, tally: Tally) -> None:
-        parts, chain = Parts(record.handle), Chain(record.handle, written)
+        parts, chain = Parts(record.handle), Chain(record.handle, written, record.snapshot_end)
         of = subjects.shape_snapshot(record.handle)
         upto = await reading.newest(self.js, streams.SHAPES.name, of)
         async for message in reading.messages(self.js, streams.SHAPES.name, of, upto):
@@ -110,7 +123,7 @@ class Shapes:
                 tally.all(replay.row(entry))
             await self._counted(len(entries))
         tally.all(parts.finish())
-        of = subjects.shape_log(record.handle)
+        of = subjects.shape_log(record.log)
         upto = await reading.newest(self.js, streams.SHAPES.name, of)
         async for message in reading.messages(self.js, streams.SHAPES.name, of, upto):
             entries = orjson.loads(message.payload)
@@ -149,4 +162,4 @@ def wanted(records: Sequence[ShapeRecord], handle: str | None, table: str | None
         own = record.definition
         return table in (None, own.table, f"{own.schema_name}.{own.table}")
 
-    return [record for record in records if (handle is None or record.handle == handle) and named(record)]
+    return [record for record in records if handle in (None, record.handle, record.log) and named(record)]

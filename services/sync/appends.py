@@ -1,23 +1,26 @@
 """Shapes with entries that are not appended yet, and the appends of a round."""
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 
 from services.sync.entries import Entry
 from services.sync.live import LiveShape
-from services.sync.registry import Registry
 
 _FLUSH_BYTES = 1024 * 1024  # a shape's waiting entries are appended at this size, also inside a transaction
 
 
 class Appends:
-    """`wake` is set when there is something to append."""
+    """`forget`: the records and messages of a shape; `wake` is set when there is something to append."""
 
-    def __init__(self, registry: Registry, wake: asyncio.Event) -> None:
-        self._registry = registry
+    def __init__(self, forget: Callable[[LiveShape], Awaitable[None]], wake: asyncio.Event) -> None:
+        self._forget = forget
         self._wake = wake
         self.touched: dict[str, LiveShape] = {}
         """Those with entries of the transaction that has not ended."""
+        self.outgrown: dict[str, LiveShape] = {}
+        """Those whose log has become larger than what a snapshot would take."""
+        self.log_bytes = 0
+        """A log that is smaller has not."""
         self._dirty: dict[str, LiveShape] = {}
         self._leaving: list[LiveShape] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -47,6 +50,10 @@ class Appends:
         self.touched.pop(shape.record.handle, None)
         self._leaving.append(shape)
 
+    def weigh(self, shape: LiveShape) -> None:
+        if shape.log.grown > max(self.log_bytes, shape.record.snapshot_bytes):
+            self.outgrown[shape.record.handle] = shape
+
     def full(self) -> bool:
         """Whether some shape's entries should not wait for the end of the round."""
         return any(shape.pending.size > _FLUSH_BYTES for shape in self._dirty.values())
@@ -61,11 +68,12 @@ class Appends:
     async def flush(self, shapes: Container[str]) -> None:
         """Append to those of them that are still there, by handle."""
         waiting, self._waiting = self._waiting, []
-        appends = []
+        appends, appended = [], []
         for shape in self._dirty.values():
             whole, begun = shape.pending.take()
             if (whole or begun) and shape.record.handle in shapes:
                 appends.append(shape.log.append(whole, begun))
+                appended.append(shape)
         self._dirty = dict(self.touched)
         if len(appends) == 1:
             await appends[0]
@@ -73,9 +81,11 @@ class Appends:
             async with asyncio.TaskGroup() as group:
                 for append in appends:
                     group.create_task(append)
+        for shape in appended:
+            self.weigh(shape)
         leaving, self._leaving = self._leaving, []
         for shape in leaving:
-            await self._registry.forget(shape.record.handle)
+            await self._forget(shape)
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)

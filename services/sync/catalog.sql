@@ -160,14 +160,18 @@ SELECT pg_catalog.pg_current_snapshot()::text AS snapshot,
 SELECT pg_catalog.pg_logical_emit_message(true, 'medley', '')
 
 -- name: columns_now
--- $1 relation OIDs: name, type and modifier of each column, and the primary key's columns in order.
+-- $1 relation OIDs, $2 publication: name, type and modifier of each column, the primary key's columns in order, and the
+-- place in the publication.
 SELECT a.attrelid::bigint AS oid,
        array_agg(ARRAY[a.attname::text, a.atttypid::bigint::text, a.atttypmod::text] ORDER BY a.attnum) AS columns,
        (SELECT array_agg(b.attname::text ORDER BY k.place)
         FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place),
              pg_catalog.pg_attribute b
         WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.place <= i.indnkeyatts
-          AND b.attrelid = a.attrelid AND b.attnum = k.number) AS primary_key
+          AND b.attrelid = a.attrelid AND b.attnum = k.number) AS primary_key,
+       (SELECT r.oid::bigint FROM pg_catalog.pg_publication_rel r
+        JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = $2
+        WHERE r.prrelid = a.attrelid) AS publication_entry
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = ANY ($1::bigint[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY a.attrelid

@@ -12,7 +12,6 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -21,18 +20,19 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from medley.contracts import streams, subjects
+from medley.contracts.generations import Generations
 from medley.contracts.shapes import ShapeRecord
-from medley.runtime.errors import Transient
 from services.sync.announcements import Announcements
 from services.sync.appends import Appends
 from services.sync.arrivals import Arrivals
 from services.sync.entries import Rotate, Transaction
 from services.sync.following import Following
 from services.sync.holds import Holds
+from services.sync.later import Later
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.evaluation import Evaluation
 from services.sync.predicates.tier import Ended, PostgresTier
-from services.sync.predicates.verdicts import Evaluated, Verdicts
+from services.sync.predicates.verdicts import Evaluated
 from services.sync.progress import Mark, Progress, Reached
 from services.sync.refusals import Refusals
 from services.sync.registry import Registry
@@ -41,14 +41,12 @@ from services.sync.related.reading import Reading
 from services.sync.related.tier import RelatedTier
 from services.sync.router import Router
 from services.sync.slices import Position
-from services.sync.table import Refused
 from services.sync.turns import Turns
 from services.sync.unseen import Unseen
 
 log = structlog.get_logger()
 
 _AT_ONCE = 64  # logs whose ends are looked up
-_BEHIND = 5.0
 
 
 class Fanout:
@@ -62,61 +60,72 @@ class Fanout:
         changes_id: str,
         pool: asyncpg.Pool | None = None,
         seconds: float = 5.0,
+        publication: str = "",
     ) -> None:
-        """`pool` and the budget of a question: for shapes that Postgres is asked about."""
+        """`pool`, the budget of a question, and the publication: for shapes that Postgres is asked about."""
         self._client = client
         self.js: JetStreamContext = client.jetstream()
         self.registry = registry
         self.announcements = announcements
         self.changes_id = changes_id
         self.shapes: dict[str, LiveShape] = {}
+        """By the handle of the first generation."""
+        self.later = Later()
         self.refusals = Refusals()
         self._router: Router[LiveShape] = Router()
         self.evaluation = Evaluation(pool, seconds) if pool is not None else None
-        self._postgres = PostgresTier(self.evaluation)
+        self.postgres = PostgresTier(self.evaluation)
         self._progress = Progress(Reached(0, 0))
         self.lsn = 0
         """No entry that is still to come has an LSN at or below it."""
-        self._sequence = 0
-        self._inside: Transaction | None = None
+        self.sequence = 0
+        """Of the last message that is processed."""
+        self.inside: Transaction | None = None
+        """Of whose messages some are processed, and not the last one."""
+        self.ended = 0
+        """LSN of the last transaction that is processed."""
         self._pool = pool
         self.unseen = Unseen(pool)
         self.holds = Holds()
         self.arrivals = Arrivals()
-        self.reading = Reading(pool, seconds, self.arrivals.until) if pool is not None else None
+        until = self.arrivals.until
+        self.reading = Reading(pool, seconds, until, publication) if pool is not None else None
         self.related = RelatedTier(self.reading, self.arrivals)
-        self.appends = Appends(registry, self.arrivals.wake)
+        self.appends = Appends(self.forget, self.arrivals.wake)
 
-    async def recover(self, records: Sequence[ShapeRecord], position: Position | None) -> None:
+    async def recover(self, taken: Sequence[Generations], position: Position | None) -> None:
         """Take up these shapes where the position says."""
         if position is not None:
             self._progress = Progress(Reached(position.sequence, position.lsn, position.place))
-            self._sequence, self.lsn = position.sequence, position.lsn
+            self.sequence, self.lsn, self.ended = position.sequence, position.lsn, position.lsn
             self.unseen = Unseen(self._pool, position.unseen)
-        for start in range(0, len(records), _AT_ONCE):
-            await asyncio.gather(*map(self._take_up, records[start : start + _AT_ONCE]))
-        self.arrivals.begin(self._sequence)
+        for start in range(0, len(taken), _AT_ONCE):
+            await asyncio.gather(*map(self._take_up, taken[start : start + _AT_ONCE]))
+        self.arrivals.begin(self.sequence)
 
-    async def _take_up(self, record: ShapeRecord) -> None:
-        shape = LiveShape(self.js, record)
-        await shape.recover()
+    async def _take_up(self, generations: Generations) -> None:
+        shape = LiveShape(self.js, generations.first)
+        for record in generations.later:
+            self.later.add(record)
+        await shape.recover(generations.served.continued)
         if shape.torn and shape.reads:
             # Its transactions may be put together in another way now.
-            log.warning("shape cannot go on: its log ends inside a transaction", handle=record.handle)
-            await self.registry.forget(record.handle)
+            log.warning("shape cannot go on: its log ends inside a transaction", handle=shape.record.handle)
+            await self.forget(shape)
         else:
             self.add(shape)
+            self.appends.weigh(shape)
 
-    def _enter(self, shape: LiveShape) -> None:
+    def enter(self, shape: LiveShape) -> None:
         self.shapes[shape.record.handle] = shape
         self._router.add(shape.relation, shape)
 
     def add(self, shape: LiveShape) -> None:
-        self._enter(shape)
+        self.enter(shape)
         if shape.reads:
             self.related.add(self.related.follower(shape))
         elif isinstance(shape.where, Evaluated):
-            self._postgres.add(shape)
+            self.postgres.add(shape)
 
     def remove(self, shape: LiveShape) -> None:
         """Stop feeding the shape; its record and log are still there."""
@@ -124,24 +133,29 @@ class Fanout:
             self._router.remove(shape.relation, shape)
             self.related.remove(shape.record.handle)
             if isinstance(shape.where, Evaluated) and not shape.reads:
-                self._postgres.remove(shape)
+                self.postgres.remove(shape)
 
     async def drop(self, shape: LiveShape, reason: str) -> None:
         """The shape is over: clients that follow it fetch again, under another handle."""
         log.info("shape dropped", handle=shape.record.handle, table=shape.table, reason=reason)
         self.remove(shape)
-        await self.registry.forget(shape.record.handle)
+        await self.forget(shape)
 
-    async def announced(self) -> None:
-        """Wait until the logs have come as far as was announced before this term: a shape that is opened must not have
-        an entry below that. Raises Transient."""
-        try:
-            async with asyncio.timeout(_BEHIND):
-                while self.lsn < self.announcements.floor:
-                    await self.appends.flushed()
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            raise Transient("sync has not caught up with what it announced before; try again") from None
+    async def forget(self, shape: LiveShape) -> None:
+        """Records and messages of all its generations, the first one last: what is left by a crash is no shape."""
+        first = shape.record.handle
+        for record in tuple(self.later.of(first)):
+            await self.registry.forget(record.handle)
+            self.later.remove(record.handle)
+        await self.registry.forget(first)
+
+    def served(self, shape: LiveShape) -> ShapeRecord:
+        """The generation that clients are given who come now."""
+        return self.later.last(shape.record.handle) or shape.record.whole()
+
+    def shape(self, handle: str) -> LiveShape | None:
+        """Whose handle it is, of any generation."""
+        return self.shapes.get(self.later.first(handle))
 
     async def close(self) -> None:
         """Give its sessions back."""
@@ -149,73 +163,10 @@ class Fanout:
             if one is not None:
                 await one.close()
 
-    async def evaluate_held(self, shape: LiveShape, held: list[Incoming]) -> None:
-        """Ask about what is held for a new shape, and what arrives meanwhile; nothing is lacking when it returns.
-        Raises Refused, Rotate."""
-        if not isinstance(shape.where, Evaluated):
-            return
-        verdicts: Verdicts[LiveShape] = Verdicts()
-        shape.answered_by(verdicts)
-        done = 0
-        while done < len(held):
-            messages, done = held[done:], len(held)
-            own = [message for message in messages if not shape.snapshot.sees(message.transaction.xid)]
-            for _, reason, refused, _ in await self._postgres.ask_for(verdicts, own, shape):
-                raise Refused("where", reason) if refused else Rotate(reason)
-
-    async def follow(self, shape: LiveShape, held: list[Incoming], moment: asyncpg.Record) -> bool:
-        """Add a shape with subqueries, once it has what is held for it. False when the snapshot is not the state after
-        some transaction: it sees a later one and not an earlier one.
-
-        Raises Refused, Rotate. `moment`: that of the snapshot.
-        """
-        assert self.reading is not None
-        await self.reading.wait(moment)
-        await self._processed()
-        unseen = [not shape.snapshot.sees(message.transaction.xid) for message in held]
-        if any(earlier and not later for earlier, later in pairwise(unseen)):
-            return False
-        self._enter(shape)  # before it is given anything: only what is here is appended
-        try:
-            await self.related.join(self.related.follower(shape), held)
-            if shape.record.handle not in self.shapes:
-                raise Rotate("it ended while it was opened")
-        except BaseException:
-            self.remove(shape)
-            self.related.remove(shape.record.handle)
-            raise
-        return True
-
-    async def _processed(self) -> None:
-        """Wait until all that has arrived by now is processed."""
-        newest = self.arrivals.newest
-        while self._sequence < newest:
-            await self.appends.flushed()
-
-    def catch_up(self, shape: LiveShape, held: list[Incoming]) -> None:
-        """Give a new shape what was held for it. Raises Rotate.
-
-        Only its own table's messages were held, so a transaction has ended when the next one begins, or when it is not
-        the one that fan-out is inside of.
-        """
-        current: Transaction | None = None
-        for incoming in held:
-            if incoming.transaction != current:
-                shape.pending.transaction_ends()
-            current = incoming.transaction
-            if shape.admits(incoming):
-                for change in incoming.changes:
-                    shape.take_in(change, incoming.transaction)
-        if current is not None and current == self._inside:
-            self.appends.touch(shape)
-        else:
-            shape.pending.transaction_ends()
-        self.appends.add(shape)
-
     async def follow_changes(self) -> None:
         """Take CHANGES in from the position on, as fast as it is processed; ends only by raising."""
         following = Following(self._client, streams.CHANGES.name, self.arrivals.receive, self.arrivals.room)
-        await following.run(subjects.CHANGES_ANY, self._sequence + 1)
+        await following.run(subjects.CHANGES_ANY, self.sequence + 1)
 
     async def run(self) -> None:
         """Process what has arrived; ends only by raising."""
@@ -225,7 +176,7 @@ class Fanout:
             self.arrivals.take()
             await self._round()
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
-            reached = self._progress.at(self.related.floor(self._sequence))
+            reached = self._progress.at(self.related.floor(self.sequence))
             await self.appends.flush(self.shapes)
             self.lsn = reached.lsn
             self.announcements.moved(
@@ -237,17 +188,17 @@ class Fanout:
 
     async def _round(self) -> None:
         """Every message is processed in one step, once Postgres was asked for all whose clauses it decides."""
-        self._postgres.begin()
+        self.postgres.begin()
         turns = Turns()
         taken = self.arrivals.taken
         while taken:
-            while self._postgres.lacks(taken[0].oid):
-                self._end(await self._postgres.evaluate(list(taken)))
+            while self.postgres.lacks(taken[0].oid):
+                self._end(await self.postgres.evaluate(list(taken)))
             self._process(taken.popleft())
             if self.appends.full():
                 await self.appends.flush(self.shapes)
             await turns.taken()
-        self._postgres.end()
+        self.postgres.end()
 
     async def relate(self) -> None:
         """Give shapes with subqueries what transactions mean for them; ends only by raising."""
@@ -272,18 +223,19 @@ class Fanout:
         self.arrivals.marked(mark)
 
     def _process(self, incoming: Incoming) -> None:
-        if incoming.sequence <= self._sequence:
+        if incoming.sequence <= self.sequence:
             return  # the consumer started again
-        if incoming.sequence > self._sequence + 1 and self.shapes:
+        if incoming.sequence > self.sequence + 1 and self.shapes:
             for shape in list(self.shapes.values()):
-                self._leave(shape, f"CHANGES lacks messages between {self._sequence} and {incoming.sequence}")
-        self._sequence = incoming.sequence
+                self._leave(shape, f"CHANGES lacks messages between {self.sequence} and {incoming.sequence}")
+        self.sequence = incoming.sequence
         self.unseen.add(incoming.transaction.xid)
         self.holds.take(incoming)
         self.related.take(incoming)
         self._distribute(incoming)
-        self._inside = None if incoming.last else incoming.transaction
+        self.inside = None if incoming.last else incoming.transaction
         if incoming.last:
+            self.ended = incoming.transaction.lsn
             self.appends.transaction_ended()
             self._progress.transaction_ended(incoming.sequence, incoming.transaction.lsn)
 
@@ -306,11 +258,11 @@ class Fanout:
         old, new = change.get("old"), change.get("new")
         match change["op"]:
             case "insert":
-                return [*self._router.concerned(relation, new), *self._postgres.concerned(relation, new)]
+                return [*self._router.concerned(relation, new), *self.postgres.concerned(relation, new)]
             case "update" | "delete" if old is not None:
-                return [*self._router.concerned(relation, old, new), *self._postgres.concerned(relation, old, new)]
+                return [*self._router.concerned(relation, old, new), *self.postgres.concerned(relation, old, new)]
             case _:
-                return [*self._router.all_of(relation), *self._postgres.all_of(relation)]
+                return [*self._router.all_of(relation), *self.postgres.all_of(relation)]
 
     def _leave(self, shape: LiveShape, reason: str) -> None:
         log.info("shape rotates", handle=shape.record.handle, table=shape.table, reason=reason)

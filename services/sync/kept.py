@@ -53,7 +53,7 @@ _COMMON: WeakValueDictionary[str, Common] = WeakValueDictionary()
 class Kept:
     """What of a record is its own, and the rest by reference."""
 
-    __slots__ = ("common", "conditions", "handle", "params", "snapshot", "sql", "state", "where")
+    __slots__ = ("common", "conditions", "handle", "params", "snapshot", "snapshot_bytes", "sql", "state", "where")
 
     def __init__(self, record: ShapeRecord) -> None:
         definition, predicate = record.definition, record.predicate
@@ -62,6 +62,7 @@ class Kept:
         self.where = intern(definition.where) if definition.where is not None else None
         self.params = definition.params
         self.snapshot = Snapshot(*record.snapshot)
+        self.snapshot_bytes = record.snapshot_bytes
         same = {text: text for text in definition.params}
         self.conditions = _interned(record.conditions, same) if record.conditions is not None else None
         self.sql = predicate.sql if predicate is not None else ""
@@ -108,7 +109,7 @@ class Kept:
 
     def whole(self) -> ShapeRecord:
         """As it came."""
-        own = {name: getattr(self, name) for name in ("handle", "state", "definition", "predicate")}
+        own = {name: getattr(self, name) for name in ("handle", "state", "snapshot_bytes", "definition", "predicate")}
         plain: tuple[tuple[str, str, str], ...] | None = self.conditions and tuple(
             (column, kind, text) for column, kind, text in self.conditions
         )
@@ -123,7 +124,7 @@ def _interned(conditions: Iterable[tuple[str, str, str]], same: Mapping[str, str
 def _common(record: ShapeRecord) -> Common:
     definition = record.definition.model_copy(update={"where": None, "params": ()})
     predicate = record.predicate and record.predicate.model_copy(update={"sql": "", "index": ()})
-    nobody = {"handle": "", "state": "ready", "snapshot": (0, 0, ()), "conditions": None}
+    nobody = {"handle": "", "state": "ready", "snapshot": (0, 0, ()), "snapshot_bytes": 0, "conditions": None}
     shared = record.model_copy(update={**nobody, "definition": definition, "predicate": predicate})
     key = shared.model_dump_json()
     found = _COMMON.get(key)

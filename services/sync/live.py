@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from medley.contracts import headers
-from medley.contracts.shapes import ClauseObject, ClauseTable, ShapeRecord, Tier
+from medley.contracts.shapes import ClauseObject, ClauseTable, Continued, ShapeRecord, Tier
 from medley.sql.visibility import Snapshot
 from services.sync.entries import Entry, Rotate, Transaction
 from services.sync.kept import Kept
@@ -119,6 +119,11 @@ class LiveShape:
         return self._kept.common.tables
 
     @property
+    def relations(self) -> set[int]:
+        """Its table's OID, and those of the tables that are read."""
+        return {self.relation, *(one.oid for one in self.reads)}
+
+    @property
     def stands_on(self) -> tuple[ClauseObject, ...]:
         """What the clause must find unaltered in the catalogue."""
         return self._kept.common.objects
@@ -133,9 +138,11 @@ class LiveShape:
         named = self._kept.common.named
         return all((column.name, column.type_oid, column.modifier) in columns for column in named)
 
-    async def recover(self) -> None:
-        """Go on where the log ends; what it holds already is recognised by its offset."""
+    async def recover(self, continued: Continued | None) -> None:
+        """Go on where the log ends; what it holds already is recognised by its offset. `continued`: by the last
+        generation, if there is a later one than the first."""
         self.pending = Pending(await self.log.recover())
+        self.log.before = continued.size if continued is not None else 0
         self.torn = not self.log.whole
 
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:

@@ -28,14 +28,15 @@ from medley.contracts.shapes import (
     ShapeRecord,
 )
 from medley.contracts.slices import slice_of
-from medley.runtime.errors import ConfigurationError, Transient
+from medley.runtime.errors import Transient
 from medley.sql.visibility import Snapshot
-from services.sync import publication, snapshot, type_texts
+from services.sync import claims, joining, publication, type_texts
 from services.sync.catalog import SQL, describe
+from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.analysis import Conditions, analyse
-from services.sync.predicates.watch import unaltered
+from services.sync.reads import Reads
 from services.sync.related.relations import source
 from services.sync.session import Session
 from services.sync.settings import SyncSettings
@@ -47,14 +48,14 @@ log = structlog.get_logger()
 
 _SNAPSHOT_TRIES = 20
 _OF_ONE_TABLE = 4
-_SPARE = 4
-"""Connections that openings leave: fan-out has two of its own, and openings wait for it while they have one each."""
 
 
 class Openings:
     """Opens shapes for one fan-out; requests for one definition share one opening."""
 
-    def __init__(self, pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings, slices: Slices) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings, slices: Slices, exports: Exports, reads: Reads
+    ) -> None:
         self._pool = pool
         self._fanout = fanout
         self._settings = settings
@@ -64,10 +65,8 @@ class Openings:
         self._under_way: dict[ShapeDefinition, asyncio.Task[ShapeRecord]] = {}
         # A name that no table has leaves nothing behind: whoever waits keeps its turns alive.
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
-        self._exports = asyncio.Semaphore(settings.exports)
-        if (size := pool.get_max_size()) <= _SPARE:
-            raise ConfigurationError(f"POSTGRES_POOL_SIZE is {size}, sync needs {_SPARE + 1} or more: set it higher")
-        self._sessions = asyncio.Semaphore(size - _SPARE)
+        self._exports = exports
+        self._reads = reads
         self._tasks: set[asyncio.Task[None]] = set()
 
     def has(self, number: int) -> bool:
@@ -83,7 +82,8 @@ class Openings:
         if shape is None:
             self._by_digest.pop(definition.digest(), None)
         if shape is not None and shape.record.definition == definition:
-            return OpenReply(record=shape.record.whole())
+            self._reads.asked_for(shape.record.handle, time.monotonic())
+            return OpenReply(record=self._fanout.served(shape))
         if (errors := self._fanout.refusals.of(definition)) is not None:
             return OpenReply(errors=errors)
         task = self._under_way.get(definition)
@@ -100,7 +100,7 @@ class Openings:
             return OpenReply(unavailable=str(error) or type(error).__name__)
 
     async def drop(self, request: DropRequest) -> DropReply:
-        shape = self._fanout.shapes.get(request.handle)
+        shape = self._fanout.shape(request.handle)
         if shape is None:
             return DropReply(dropped=False)
         await self._fanout.drop(shape, "asked for")
@@ -129,9 +129,9 @@ class Openings:
             reads = clause[1].tables if clause[1] is not None else ()
             for one in reads:
                 await self._publish(connection, one)
-        await self._fanout.announced()
+        await joining.announced(self._fanout)
         for _ in range(_SNAPSHOT_TRIES):
-            session = await Session.open(self._pool, self._sessions)
+            session = await self._exports.session()
             shape = None
             try:
                 unseen = self._fanout.unseen.now()
@@ -141,8 +141,9 @@ class Openings:
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.appends.flushed()
                     record = shape.record.whole()
-                    revision = await self._put(record)
+                    revision = await claims.put(self._fanout.registry, self._slices, record)
                     self._by_digest[definition.digest()] = record.handle
+                    self._reads.asked_for(record.handle, time.monotonic())
                     self._start(self._export(session, shape, table, revision))
                     return record
             except BaseException:
@@ -152,21 +153,6 @@ class Openings:
                 raise
             await session.close()
         raise Transient("no settled snapshot: transactions stay invisible after their commit; try again")
-
-    async def _put(self, record: ShapeRecord) -> int:
-        """From here on it is everybody's. Raises SliceLost when another worker feeds its slice, and Transient when
-        CHANGES is not what it was: that is said before anything is captured anew."""
-        registry = self._fanout.registry
-        revision = await registry.put(record)
-        try:
-            await self._slices.check(slice_of(record.handle))
-            if await registry.changes_id() != record.changes_id:
-                # What is captured from now on need not begin where its snapshot stands.
-                raise Transient("everything starts afresh; try again")
-        except BaseException:
-            await registry.forget(record.handle)
-            raise
-        return revision
 
     async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
         """A table that a subquery reads is followed like any other. Raises Refused."""
@@ -229,12 +215,7 @@ class Openings:
             type_texts=await type_texts.of_columns(connection, (facts.column for facts in columns)),
         )
         shape = LiveShape(self._fanout.js, record)
-        if reads:
-            return shape if await self._fanout.follow(shape, held, moment) else None
-        await self._fanout.evaluate_held(shape, held)
-        self._fanout.catch_up(shape, held)
-        self._fanout.add(shape)
-        return shape
+        return shape if await joining.join(self._fanout, shape, held, moment) else None
 
     async def _now(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> ClauseTable:
         """A table that a subquery reads, as it is now. Raises Transient."""
@@ -255,19 +236,9 @@ class Openings:
         started = time.monotonic()
         record = shape.record.whole()
         try:
-            async with self._exports:
-                rows = await snapshot.export(
-                    session.connection,
-                    self._fanout.js,
-                    record,
-                    snapshot.query(table, record),
-                    shape.encoder,
-                )
-            if shape.stands_on and not await unaltered(self._pool, shape.stands_on):
-                raise Transient("what its clause stands on was altered meanwhile")
+            ready, rows = await self._exports.export(session, shape, record, table)
             if record.handle not in self._fanout.shapes:
                 return await self._fanout.registry.forget(record.handle)
-            ready = record.model_copy(update={"state": "ready"})
             await self._fanout.registry.complete(ready, revision)
             shape.record = ready
             seconds = round(time.monotonic() - started, 3)

@@ -78,12 +78,15 @@ class Publisher:
         self._subject = subjects.shape_snapshot(handle)
         self._sent: deque[tuple[int, asyncio.Future[PubAck]]] = deque()
         self._sent_bytes = 0
+        self.published = 0
+        """Bytes so far."""
 
     async def publish(self, part: Part) -> None:
         """Raises what a refused part before this one raised."""
         future = await self._js.publish_async(self._subject, part.payload, headers=part.headers)
         self._sent.append((len(part.payload), future))
         self._sent_bytes += len(part.payload)
+        self.published += len(part.payload)
         while len(self._sent) > _WINDOW_PARTS or self._sent_bytes > _WINDOW_BYTES:
             await self._acked()
 

@@ -26,7 +26,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         shapes = list(fanout.shapes.values())
         if not shapes:
             continue
-        oids = sorted({oid for shape in shapes for oid in (shape.relation, *(one.oid for one in shape.reads))})
+        oids = sorted({oid for shape in shapes for oid in shape.relations})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
             altered = await altered_among(pool, shapes)
@@ -36,13 +36,18 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
             continue
         tables = {row["oid"]: row for row in rows}
         for shape in shapes:
-            reason = fault(shape, tables.get(shape.relation)) or _fault_of_read(shape, tables)
+            reason = why_not(shape, tables)
             if reason is None and shape.record.handle in altered:
                 reason = "what its clause stands on was altered"
             if reason is None and shape.record.handle in rewritten:
                 reason = "a type of its columns was altered"
             if reason and shape.record.handle in fanout.shapes:
                 await fanout.drop(shape, reason)
+
+
+def why_not(shape: LiveShape, tables: Mapping[int, asyncpg.Record]) -> str | None:
+    """Why the shape cannot go on with its tables as they are, by OID; None when it can. Pure."""
+    return fault(shape, tables.get(shape.relation)) or _fault_of_read(shape, tables)
 
 
 def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:

@@ -91,12 +91,17 @@ def largest_entry(js: JetStreamContext) -> int:
 class ShapeLog:
     """Appends to `shapes.<handle>.log`. One writer at a time: the expected sequence fences any other."""
 
-    __slots__ = ("_end", "_handle", "_js", "_sequence", "whole")
+    __slots__ = ("_end", "_handle", "_js", "before", "sequence", "size", "whole")
 
     def __init__(self, js: JetStreamContext, handle: str) -> None:
         self._js = js
         self._handle = handle
-        self._sequence = 0
+        self.sequence = 0
+        """In `SHAPES`, of its last message."""
+        self.size = 0
+        """Bytes of entries that it has ever held."""
+        self.before = 0
+        """What of them is in the last generation's snapshot."""
         self._end = SNAPSHOT_END
         self.whole = True
         """Whether what was found in the end was the end of a transaction."""
@@ -104,6 +109,11 @@ class ShapeLog:
     @property
     def _subject(self) -> str:
         return subjects.shape_log(self._handle)
+
+    @property
+    def grown(self) -> int:
+        """Bytes since the last generation's snapshot."""
+        return self.size - self.before
 
     @property
     def largest(self) -> int:
@@ -116,9 +126,11 @@ class ShapeLog:
             last = await self._js.get_last_msg(streams.SHAPES.name, self._subject, direct=True)
         except NotFoundError:
             return self._end
-        self._sequence = last.seq or 0
-        self._end = Offset.parse((last.headers or {})[headers.OFFSET])
-        self.whole = (last.headers or {}).get(headers.LAST) == "true"
+        named = last.headers or {}
+        self.sequence = last.seq or 0
+        self.size = int(named.get(headers.BYTES, "0"))
+        self._end = Offset.parse(named[headers.OFFSET])
+        self.whole = named.get(headers.LAST) == "true"
         return self._end
 
     async def append(self, whole: list[Entry], begun: list[Entry]) -> None:
@@ -132,16 +144,19 @@ class ShapeLog:
     async def _append(self, entries: list[Entry], whole: bool) -> None:
         runs = list(messages(entries))
         for number, run in enumerate(runs, 1):
+            payload = b"[" + b",".join(entry.body for entry in run) + b"]"
             acked = await self._js.publish_async(
                 self._subject,
-                b"[" + b",".join(entry.body for entry in run) + b"]",
+                payload,
                 headers={
                     headers.AFTER: str(self._end),
                     headers.OFFSET: str(run[-1].offset),
                     headers.LAST: "true" if whole and number == len(runs) else "false",
-                    headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self._sequence),
+                    headers.BYTES: str(self.size + len(payload)),
+                    headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self.sequence),
                 },
             )
             async with asyncio.timeout(_ACK_SECONDS):
-                self._sequence = (await acked).seq
+                self.sequence = (await acked).seq
+            self.size += len(payload)
             self._end = run[-1].offset

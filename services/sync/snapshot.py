@@ -63,8 +63,8 @@ async def export(
     record: ShapeRecord,
     rows_of: str,
     encoder: Encoder,
-) -> int:
-    """Write every part, the last one with the `snapshot-end` message; returns the number of rows.
+) -> tuple[int, int]:
+    """Write every part, the last one with the `snapshot-end` message; returns how many rows and bytes these are.
 
     Raises Refused when a row does not fit into a message.
 
@@ -86,7 +86,7 @@ async def export(
             rows += len(lines)
     await publisher.publish(cutter.end(_snapshot_end(Snapshot(*record.snapshot))))
     await publisher.settle()
-    return rows
+    return rows, publisher.published
 
 
 def _snapshot_end(snapshot: Snapshot) -> bytes:

@@ -6,7 +6,7 @@ nothing of it can: whatever comes in its place would be taken for known.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 import structlog
@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from medley.contracts import streams
-from medley.contracts.shapes import ShapeRecord
+from medley.contracts.generations import Generations, grouped
 from medley.contracts.slices import slice_of
 from services.sync.registry import Registry
 from services.sync.slices import Position
@@ -26,23 +26,24 @@ _AT_ONCE = 64
 
 async def take_up(
     js: JetStreamContext, registry: Registry, positions: dict[int, Position | None], changes_id: str
-) -> tuple[list[ShapeRecord], Position | None]:
+) -> tuple[list[Generations], Position | None]:
     """`positions`: of the slices, as they were found. No position: from the oldest message that CHANGES holds."""
     records = [record for record in await registry.records() if slice_of(record.handle) in positions]
-    fed = [record for record in records if record.changes_id == changes_id and record.state == "ready"]
-    position = start(positions, {slice_of(record.handle) for record in fed}, changes_id)
+    fed = grouped(record for record in records if record.changes_id == changes_id and record.state == "ready")
+    position = start(positions, {slice_of(shape.first.handle) for shape in fed}, changes_id)
     reason = await _gap(js, position)
     if reason is not None:
         log.error("shapes start afresh", reason=reason, shapes=len(fed))
         fed = []
-    fit = set(await _whole(registry, newest(fed)))
-    for record in records:
-        if record.handle not in fit:
+    fit = await _whole(registry, fed)
+    known = {record.handle for shape in fit for record in (shape.first, *shape.later)}
+    for record in sorted(records, key=lambda record: record.continued is None):  # a shape's first generation last
+        if record.handle not in known:
             log.warning("shape cannot go on", handle=record.handle, table=record.definition.table)
             await registry.forget(record.handle)
     if reason is not None or position is None:
         position = await _oldest(js, changes_id)
-    return [record for record in fed if record.handle in fit], position
+    return fit, position
 
 
 def start(positions: dict[int, Position | None], needed: Collection[int], changes_id: str) -> Position | None:
@@ -53,16 +54,6 @@ def start(positions: dict[int, Position | None], needed: Collection[int], change
         return None
     unseen = dict.fromkeys(xid for one in known for xid in one.unseen)
     return min(known, key=lambda one: one.sequence).model_copy(update={"unseen": tuple(unseen)})
-
-
-def newest(records: Iterable[ShapeRecord]) -> list[ShapeRecord]:
-    """Of those of one definition (two workers may have made one each) the one made last. Pure."""
-    found = {record.definition: record for record in sorted(records, key=_made)}
-    return list(found.values())
-
-
-def _made(record: ShapeRecord) -> int:
-    return int(record.handle.partition("-")[2] or 0)
 
 
 async def _gap(js: JetStreamContext, position: Position | None) -> str | None:
@@ -90,11 +81,11 @@ async def _oldest(js: JetStreamContext, changes_id: str) -> Position:
     return Position(changes_id=changes_id, sequence=max(0, first - 1), lsn=0)
 
 
-async def _whole(registry: Registry, records: Sequence[ShapeRecord]) -> list[str]:
-    """The handles of those whose snapshot is there."""
-    found: list[str] = []
-    for begin in range(0, len(records), _AT_ONCE):
-        some = records[begin : begin + _AT_ONCE]
-        whole = await asyncio.gather(*(registry.has_snapshot(record.handle) for record in some))
-        found += [record.handle for record, there in zip(some, whole, strict=True) if there]
+async def _whole(registry: Registry, shapes: Sequence[Generations]) -> list[Generations]:
+    """Those whose last snapshot is there."""
+    found: list[Generations] = []
+    for begin in range(0, len(shapes), _AT_ONCE):
+        some = shapes[begin : begin + _AT_ONCE]
+        whole = await asyncio.gather(*(registry.has_snapshot(shape.served.handle) for shape in some))
+        found += [shape for shape, there in zip(some, whole, strict=True) if there]
     return found

@@ -11,21 +11,26 @@ import asyncpg
 import structlog
 from nats.aio.client import Client
 
-from medley.contracts import streams
-from medley.contracts.shapes import CaptureMark, Heartbeat
+from medley.contracts import streams, subjects
+from medley.contracts.shapes import CaptureMark, HandlesRead, Heartbeat
+from medley.contracts.slices import slice_of
 from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings
 from medley.runtime.together import together
-from services.sync import claims, reconcile, requests
+from services.sync import budget, claims, reconcile, requests
 from services.sync.announcements import Announced, Announcements
+from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
 from services.sync.marks import Marks
 from services.sync.members import Members
 from services.sync.opening import Openings
 from services.sync.presence import Presence
 from services.sync.progress import Mark
+from services.sync.purging import Purging
+from services.sync.reads import Reads
 from services.sync.registry import Registry
+from services.sync.renewing import Renewals
 from services.sync.settings import SyncSettings
 from services.sync.slices import SliceLost, Slices
 from services.sync.taking_up import take_up
@@ -107,9 +112,14 @@ class Working:
         announcements = Announcements(js, slices, changes_id, before, self._settings.confirm_delay)
         await announcements.begin()
         records, position = await take_up(js, registry, slices.positions, changes_id)
-        fanout = Fanout(client, registry, announcements, changes_id, self._pool, self._settings.clause_seconds)
+        seconds, publication = self._settings.clause_seconds, self._settings.publication
+        fanout = Fanout(client, registry, announcements, changes_id, self._pool, seconds, publication)
         await fanout.recover(records, position)
-        openings = Openings(self._pool, fanout, self._settings, slices)
+        reads = Reads(time.monotonic())
+        exports = Exports(self._pool, js, self._settings)
+        openings = Openings(self._pool, fanout, self._settings, slices, exports, reads)
+        renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
+        purging = Purging(fanout, reads, self._settings)
         desk = requests.Desk(client, openings, self._members)
         broker = requests.broker(self._nats, desk)
         self._slices, self.fanout = slices, fanout
@@ -126,6 +136,10 @@ class Working:
                     share=self._keep_share(slices),
                     streams=self._keep_streams(registry, ids, changes_id),
                     records=claims.watch(fanout, slices),
+                    read=_hear(client, reads, slices),
+                    renew=renewals.run(),
+                    purge=purging.run(),
+                    budget=budget.watch(fanout, reads, self._settings),
                     bus=fail_when(lost),
                     requests=broker.start(),
                 )
@@ -156,6 +170,17 @@ class Working:
             await asyncio.sleep(_STREAMS)
             if await _identities(registry) != ids or await registry.changes_id() != changes_id:
                 raise StreamsGone("a stream was made again, or everything starts afresh")
+
+
+async def _hear(client: Client, reads: Reads, slices: Slices) -> None:
+    """What APIs say of our slices' handles."""
+    async for message in (await client.subscribe(subjects.SYNC_READ)).messages:
+        said = HandlesRead.model_validate_json(message.data)
+        handles, snapshots = (
+            tuple(handle for handle in some if slice_of(handle) in slices.numbers)
+            for some in (said.handles, said.snapshots)
+        )
+        reads.heard(HandlesRead(handles=handles, snapshots=snapshots), time.monotonic())
 
 
 def _marked(fanout: Fanout, mark: CaptureMark) -> None:

@@ -63,6 +63,8 @@ class Plan(Data):
     writers: int
     clients: tuple[Client, ...]
     faults: tuple[Fault, ...]
+    renewals: bool = False
+    """Whether a small log has outgrown its snapshot already."""
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -89,7 +91,8 @@ def plan(seed: int, seconds: float) -> Plan:
     count = chance.choice((1, 2, 2, 3, 3, 4))
     times = sorted(round(chance.uniform(0.2, seconds), 2) for _ in range(count))
     faults = tuple(_fault(chance, at, bare) for at in times)
-    return bare.model_copy(update={"clients": clients, "faults": faults})
+    renewals = chance.random() < 0.6
+    return bare.model_copy(update={"clients": clients, "faults": faults, "renewals": renewals})
 
 
 def _client(chance: random.Random, shape: int, apis: int, seconds: float) -> Client:

@@ -152,8 +152,7 @@ class Play:
     def _has(self, client: Client, mark: int) -> bool:
         if client.failure() is not None:
             return True
-        sent = self._stream.sent.get(client.handle)
-        return client.mark >= mark and client.settled and sent is not None and sent.mark >= mark
+        return client.mark >= mark and client.settled and self._stream.of(client.handle).mark >= mark
 
     async def _compare(self, mark: int) -> list[str]:
         log = verdict.SyncLog.read(sorted(self._on.folder.glob("sync*.log")))
@@ -163,7 +162,7 @@ class Play:
             for one in self._clients:
                 wanted = await verdict.truth(session, one)
                 found += verdict.of_client(one, wanted, mark)
-                found += verdict.of_stream(one, one.handle, self._stream.sent[one.handle], wanted, mark)
+                found += verdict.of_stream(one, one.handle, self._stream.of(one.handle), wanted, mark)
                 found += verdict.of_refetches(one, self._injection.begun, log)
         finally:
             await session.close()

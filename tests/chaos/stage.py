@@ -32,6 +32,7 @@ _QUICK = {
     "SYNC_CLAUSE_SECONDS": "20",
     "LOG_FORMAT": "json",
 }
+_RENEWING = {"SYNC_LOG_BYTES": "1500", "SYNC_RENEWAL_INTERVAL": "0.3", "SYNC_SUPERSEDED_SECONDS": "2"}
 _LOOK = 0.1
 
 
@@ -97,7 +98,7 @@ class Stage:
         if name in self.ports:
             return await self.library.start(name, "api", API_PORT=str(self.ports[name]), **env)
         env["POSTGRES_DSN"] = _by_way_of(self.postgres.url, self.links[f"{name}-postgres"])
-        return await self.library.start(name, "sync", **env)
+        return await self.library.start(name, "sync", **env, **(_RENEWING if self.plan.renewals else {}))
 
     async def end(self, name: str, number: signal.Signals | None) -> None:
         """By that signal, or in order."""

@@ -13,6 +13,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from medley.contracts import headers, streams, subjects
+from medley.contracts.shapes import ShapeRecord
+from medley.runtime import buckets
 from medley.runtime.bus import stream_identity
 from medley.runtime.together import ended
 from tests.chaos.shapes import mark_of
@@ -55,7 +57,19 @@ class Stream:
         self._sequence = 0
         self.sent: dict[str, Sent] = defaultdict(Sent)
         """By handle."""
+        self._records: dict[str, ShapeRecord] = {}
         self._task = asyncio.create_task(self._run())
+
+    def of(self, handle: str) -> Sent:
+        """What who follows the shape under this handle was sent."""
+        record = self._records.get(handle)
+        if record is None or record.continued is None:
+            return self.sent[handle]
+        own, log, found = self.sent[handle], self.sent[record.log], Sent()
+        found.snapshot, found.whole = own.snapshot, own.whole
+        found.log = [entry for entry in log.log if int(entry["headers"]["lsn"]) > record.snapshot_end.tx]
+        found.mark, found.faults = max(own.mark, log.mark), log.faults
+        return found
 
     async def close(self) -> None:
         await ended([self._task])
@@ -85,6 +99,9 @@ class Stream:
         )
         subscription = await js.pull_subscribe(subjects.SHAPE_ANY, stream=streams.SHAPES.name, config=config)
         while True:
+            for text in (await buckets.entries(js, streams.SHAPES_BUCKET)).values():
+                record = ShapeRecord.model_validate_json(text)
+                self._records[record.handle] = record
             try:
                 messages = await subscription.fetch(_BATCH, timeout=_SECONDS)
             except NatsTimeout:

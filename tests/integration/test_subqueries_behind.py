@@ -3,7 +3,10 @@
 import signal
 from itertools import groupby
 
-from tests.support.library import Library
+import pytest
+
+from medley.contracts import subjects
+from tests.support.library import Library, until
 from tests.support.shapes import Shapes
 
 _SMALL, _LARGE = 12, 20_000
@@ -30,3 +33,26 @@ async def test_small_transactions_before_a_large_one_are_few_steps(shapes: Shape
     assert [entry["value"]["n"] for entry in log if entry["value"]["id"] == "1"][-1] == str(_SMALL)
     assert sum(map(len, seen)) == _SMALL, "each is named"
     assert len(seen) < _SMALL
+
+
+@pytest.mark.parametrize("turn", range(6))  # sync looks at its tables now and then: it may come in between
+async def test_nothing_is_concluded_from_a_table_that_was_taken_out(shapes: Shapes, turn: int) -> None:
+    """Its rows change without a trace: what they were before cannot be told from what they are."""
+    database, outer, inner = shapes.database, f"songs_out_{turn}", f"lists_out_{turn}"
+    await database.execute(
+        f"CREATE TABLE {outer} (id int PRIMARY KEY, n int); CREATE TABLE {inner} (song int PRIMARY KEY);"
+        f"INSERT INTO {outer} SELECT n, 0 FROM generate_series(1, 5) n; INSERT INTO {inner} VALUES (1), (2)"
+    )
+    shape = await shapes.open(outer, where=f"id IN (SELECT song FROM {inner})")
+    await shape.snapshot()
+    said = await shapes.client.subscribe(subjects.shape_log(shape.handle))
+    await database.execute(f"ALTER PUBLICATION medley DROP TABLE {inner}")
+    await database.execute(f"INSERT INTO {inner} VALUES (3)")
+    await database.execute(f"UPDATE {outer} SET n = 1 WHERE id = 3")
+
+    async def ended() -> bool:
+        return not await shapes.is_open(shape.handle)
+
+    await until(ended, "the shape ends")
+    await shapes.client.flush()
+    assert said.pending_msgs == 0, "an update of a row that is not there"

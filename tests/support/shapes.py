@@ -65,8 +65,9 @@ class OpenShape:
 
     async def log(self) -> list[Message]:
         """Every entry of its log up to now; see `Shapes.caught_up`."""
-        stored = await self.shapes.stored(subjects.shape_log(self.handle))
-        return [entry for message in stored for entry in orjson.loads(message.data or b"")]
+        stored = await self.shapes.stored(subjects.shape_log(self.record.log))
+        entries = [entry for message in stored for entry in orjson.loads(message.data or b"")]
+        return [entry for entry in entries if int(entry["headers"]["lsn"]) > self.record.snapshot_end.tx]
 
 
 class Shapes:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from medley.contracts.offsets import BEFORE_ALL, SNAPSHOT_END, Offset
+from medley.contracts.offsets import BEFORE_ALL, Offset
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime.errors import Transient
 from services.api.shape.feed import Feed
@@ -46,6 +46,7 @@ class Contents:
         Raises Gone; Transient when the chunk is still being exported after `patience` seconds.
         """
         number = 0 if offset == BEFORE_ALL else offset.op + 1
+        self._feed.reads.of_snapshot(record)
         kept: Chunk | None = self._feed.bodies.get(record.handle, number)
         if kept is not None:
             return kept
@@ -91,8 +92,9 @@ class Contents:
                     return _joined(payloads)
             if not parts:
                 break
-        if payloads or number == 0 or self._feed.record(record.handle) is None:
-            raise Gone  # its end is lacking: it is being purged
+        purged = payloads or number == 0 or await self._feed.store.last_part(record.handle) is None
+        if purged or self._feed.record(record.handle) is None:
+            raise Gone  # its end is lacking
         return None
 
     async def _place(self, handle: str, number: int) -> int:
@@ -102,24 +104,23 @@ class Contents:
         return self._feed.places.get(handle, number) or await self._feed.store.find_chunk(handle, number)
 
     async def log(self, record: ShapeRecord, tail: Tail, offset: Offset) -> Chunk:
-        """The log after the offset. Raises Gone when it is purged."""
-        end, position = tail.end, self._feed.positions.of(record.handle)
+        """The log after the offset, which is not before the snapshot's end. Raises Gone when it is purged."""
+        end, position, handle = tail.end, self._feed.positions.of(record.handle), record.log
         if offset >= end:
             # Nothing new: all that sync has seen (protocol section 1.5).
-            reached = max(offset, SNAPSHOT_END)
-            return Chunk(b"[" + up_to_date(max(position, end.tx)) + b"]", reached, at_end=True, has_data=False)
-        kept: Chunk | None = self._feed.bodies.get(record.handle, offset, end, self._chunk_bytes)
+            return Chunk(b"[" + up_to_date(max(position, end.tx)) + b"]", offset, at_end=True, has_data=False)
+        kept: Chunk | None = self._feed.bodies.get(handle, offset, end, self._chunk_bytes)
         if kept is None:
             pieces = tail.since(offset)
             if pieces is None:
-                read = partial(self._stored, record.handle, offset, end, tail.end_sequence)
-                pieces = await self._feed.builds.once(read, record.handle, offset, end, self._chunk_bytes)
+                read = partial(self._stored, handle, offset, end, tail.end_sequence)
+                pieces = await self._feed.builds.once(read, handle, offset, end, self._chunk_bytes)
             if not pieces or pieces[0].after > offset:
                 raise Gone
             if any(piece.after != before.offset for before, piece in pairwise(pieces)):
                 raise Transient("pieces of the log are missing")
             kept = joined(pieces, offset, end, self._chunk_bytes)
-            self._feed.bodies.keep(kept, len(kept.body), record.handle, offset, end, self._chunk_bytes)
+            self._feed.bodies.keep(kept, len(kept.body), handle, offset, end, self._chunk_bytes)
         return kept
 
     async def _stored(self, handle: str, offset: Offset, end: Offset, end_sequence: int) -> list[Piece]:

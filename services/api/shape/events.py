@@ -31,6 +31,7 @@ class Following:
         told = self._feed.positions.of(self._record.handle)
         try:
             while not (self._tail.gone or self._feed.closing):
+                self._feed.reads.of(self._record)
                 chunk = await self._after(offset)
                 if chunk.has_data:
                     yield self._encoded(chunk, offset)
@@ -38,7 +39,7 @@ class Following:
                 left = deadline - clock()
                 if chunk.at_end and left <= 0:
                     return
-                if not chunk.at_end or self._tail.end > max(offset, SNAPSHOT_END):
+                if not chunk.at_end or self._tail.end > max(offset, self._record.snapshot_end):
                     continue
                 before = self._tail.end
                 await self._caller.wait(self._tail, min(left, _KEEP_ALIVE))
@@ -53,7 +54,7 @@ class Following:
     async def _after(self, offset: Offset) -> Chunk:
         if offset < SNAPSHOT_END and (chunk := await self._contents.snapshot(self._record, offset)) is not None:
             return chunk
-        return await self._contents.log(self._record, self._tail, max(offset, SNAPSHOT_END))
+        return await self._contents.log(self._record, self._tail, max(offset, self._record.snapshot_end))
 
     def _encoded(self, chunk: Chunk, offset: Offset) -> bytes:
         """Built once for all who wait for the same."""

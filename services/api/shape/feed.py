@@ -34,6 +34,7 @@ from medley.runtime import buckets, bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
 from services.api.shape.bodies import Bodies, Builds
+from services.api.shape.reads import Reads
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Gone, Tail
 
@@ -70,6 +71,8 @@ class Feed:
         self.places: Bodies[int] = Bodies(_PLACES)
         """Where to read on in the stream: after an offset of a log, or for a chunk of a snapshot."""
         self._changed = asyncio.Event()
+        self.reads = Reads()
+        """What was read since sync was told so last."""
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         """The last one of each worker, and when it came; the oldest first."""
 
@@ -131,6 +134,10 @@ class Feed:
         """Find the shape or have it made. Waits for a sync that is starting. Raises Transient."""
         if (record := self.known(definition)) is not None:
             return OpenReply(record=record)
+        return await self.ask(definition)
+
+    async def ask(self, definition: ShapeDefinition) -> OpenReply:
+        """Sync's word, whatever is known here. Raises Transient."""
         return await self.builds.once(partial(self._open, definition), definition)
 
     async def _open(self, definition: ShapeDefinition) -> OpenReply:
@@ -176,9 +183,10 @@ class Feed:
                     self._changed.clear()
                     await self._changed.wait()
 
-    async def tail(self, handle: str) -> Tail:
-        """The end of a log. Raises Gone, and Transient while a transaction is half written."""
-        if handle not in self._records:
+    async def tail(self, record: ShapeRecord) -> Tail:
+        """The end of the log. Raises Gone, and Transient while a transaction is half written."""
+        handle = record.log
+        if record.handle not in self._records:
             raise Gone
         tail = self._tails.setdefault(handle, Tail())
         if not tail.loaded:
@@ -200,8 +208,16 @@ class Feed:
             return  # the word that it is gone came first
         if known is None or known.state == "snapshotting":
             self._records[record.handle] = record
-            self._handles[record.definition] = record.handle
+            if self._is_for_all(record):
+                self._handles[record.definition] = record.handle
             self._changed.set()
+
+    def _is_for_all(self, record: ShapeRecord) -> bool:
+        """Whether who asks for the definition is given it: the last generation whose snapshot is whole."""
+        if record.continued is not None and record.state != "ready":
+            return False
+        known = self.known(record.definition)
+        return known is None or known.log != record.log or known.snapshot_end <= record.snapshot_end
 
     def _leave(self, handle: str) -> None:
         _remember(self._left, handle)

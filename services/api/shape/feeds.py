@@ -68,6 +68,7 @@ class Feeds:
                 async with self._connected(client, reads, settings) as feed, asyncio.TaskGroup() as group:
                     tasks = (
                         group.create_task(feed.run(partial(self._use, feed))),
+                        group.create_task(feed.reads.tell(client)),
                         group.create_task(_unless_replaced(client.jetstream(), identities)),
                     )
                     await lost.wait()

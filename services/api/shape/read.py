@@ -72,6 +72,7 @@ class Reading:
             record = reply.record
             if asked.handle is not None and asked.handle != record.handle:
                 return must_refetch(record.handle)
+        self._feed.reads.of(record)
         try:
             if asked.subset is not None:
                 return await self._subset(asked, asked.subset, record)
@@ -91,6 +92,8 @@ class Reading:
         if reply.errors and asked.handle is None:
             return refused(reply.errors)
         if reply.record is not None and reply.record.handle == handle:
+            reply = await self._feed.ask(asked.definition)  # it may know a later generation
+        if reply.record is not None and reply.record.handle == handle:
             # It is not yet known to be over: a handle that was refused must not be served again.
             await self._feed.drop(handle)
             reply = await self._feed.open(asked.definition)
@@ -102,8 +105,8 @@ class Reading:
         if asked.offset is not None and asked.offset < SNAPSHOT_END:
             chunk = await self._contents.snapshot(record, asked.offset)
         if chunk is None:
-            tail = await self._feed.tail(record.handle)
-            offset = tail.end if asked.offset is None else max(asked.offset, SNAPSHOT_END)
+            tail = await self._feed.tail(record)
+            offset = max(tail.end if asked.offset is None else asked.offset, record.snapshot_end)
             await self._reachable(record.handle, tail, offset)
             if asked.live and tail.end <= offset and not self._feed.closing:
                 await self._caller.wait(tail, self._settings.long_poll_seconds)
@@ -125,11 +128,13 @@ class Reading:
 
     async def _stream(self, asked: Asked, record: ShapeRecord) -> Streamed:
         """Server-sent events from the offset on (section 1.6)."""
-        offset = asked.offset or SNAPSHOT_END
-        tail = await self._feed.tail(record.handle)
+        offset = asked.offset or record.snapshot_end
+        tail = await self._feed.tail(record)
         if offset.tx > 0 and offset.op == 0:
             # The client made it of an up-to-date message, `<LSN>_0`: it has all of that transaction.
             offset = Offset(offset.tx, _WHOLE)
+        if offset >= SNAPSHOT_END:
+            offset = max(offset, record.snapshot_end)
         await self._reachable(record.handle, tail, offset)
         following = events.Following(self._feed, self._small, record, tail, self._caller)
         age = max(1, int(self._settings.sse_seconds) - 1)
@@ -149,7 +154,7 @@ class Reading:
             return unavailable("the database is not connected")
         offset_text = asked.offset_text
         if asked.handle is None:
-            offset_text = str((await self._feed.tail(record.handle)).end)
+            offset_text = str((await self._feed.tail(record)).end)
         answer = await self._caller.while_there(self._subsets.answer(record, subset))
         headers = [*_identity(record, offset_text), _schema(record), (b"electric-snapshot", b"true")]
         if not isinstance(answer, Streamed):

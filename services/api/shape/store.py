@@ -128,10 +128,11 @@ class Store:
 
     async def is_closed(self, handle: str, number: int) -> bool:
         """Whether chunk `number` of a snapshot is whole, though others may still come."""
-        last = await self._last_part(handle)
+        last = await self.last_part(handle)
         return last is not None and (last.chunk > number or last.final)
 
-    async def _last_part(self, handle: str) -> Part | None:
+    async def last_part(self, handle: str) -> Part | None:
+        """The newest of a snapshot that is there."""
         try:
             raw = await self._js.get_last_msg(streams.SHAPES.name, subjects.shape_snapshot(handle), direct=True)
         except NotFoundError:
@@ -141,7 +142,7 @@ class Store:
     async def find_chunk(self, handle: str, number: int) -> int:
         """The sequence of the first part of chunk `number`, by halving; 0 when the snapshot has fewer chunks."""
         subject = subjects.shape_snapshot(handle)
-        last = await self._last_part(handle)
+        last = await self.last_part(handle)
         if last is None or last.chunk < number:
             return 0
         low, high = 1, last.sequence

@@ -68,6 +68,8 @@ class Feeding:
         self._followers = followers
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
+        self.apart = 0
+        """While it is not 0, no two transactions are one step."""
 
     async def feed(
         self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later, until: float | None = None
@@ -78,7 +80,7 @@ class Feeding:
         `until` (of the monotonic clock) those that are left are too slow. Raises NotYet.
         """
         transactions = _transactions(messages)
-        size = _size(transactions, len(self._concern(messages, only).families))
+        size = 1 if self.apart else _size(transactions, len(self._concern(messages, only).families))
         steps = [self._concern(step, only) for step in _together(transactions, size)]
         families = {family for step in steps for family in step.families}
         if not families:
@@ -122,17 +124,18 @@ class Feeding:
         families: Collection[Family],
         later: Later,
     ) -> Outcome:
-        tables = {table.oid: table for one in families for table in (one.own, *one.tables)}
+        tables = {table for one in families for table in (one.own, *one.tables)}
+        relations = {table.oid for table in tables}
         outcome = Outcome()
         over: set[Follower] = set()
         unsettled = set(self._unsettled)
-        async with reading.snapshot(list(tables.values()), unsettled) as (seen, ask):
+        async with reading.snapshot(tables, unsettled) as (seen, ask):
             self._unsettled -= unsettled
-            after = [message for message in later(tables) if seen.sees(message.transaction.xid)]
+            after = [message for message in later(relations) if seen.sees(message.transaction.xid)]
             behind = sum(len(message.changes) for message in after)
             if behind + sum(len(message.changes) for message in messages) > _MOST:
                 raise Piled(f"more than {_MOST} changes of its tables have piled up")
-            if behind >= _TOGETHER:  # each step would undo all of that
+            if behind >= _TOGETHER and not self.apart:  # each step would undo all of that
                 steps = [_one(steps)]
             done = 0
             for concern in steps:

@@ -46,8 +46,9 @@ class Altered(Exception):
 class Reading:
     """One session of a pool, kept for as long as it lives; one snapshot at a time."""
 
-    def __init__(self, pool: asyncpg.Pool, seconds: float, arrived: Arrived) -> None:
+    def __init__(self, pool: asyncpg.Pool, seconds: float, arrived: Arrived, publication: str) -> None:
         self._pool = pool
+        self._publication = publication
         self.seconds = seconds
         self._arrived = arrived
         self._lock = asyncio.Lock()
@@ -115,7 +116,8 @@ class Reading:
             raise Altered(str(error)) from error
 
     async def _unaltered(self, connection: asyncpg.pool.PoolConnectionProxy, tables: Collection[ClauseTable]) -> None:
-        rows = {row["oid"]: row for row in await connection.fetch(SQL["columns_now"], [table.oid for table in tables])}
+        oids = sorted({table.oid for table in tables})
+        rows = {row["oid"]: row for row in await connection.fetch(SQL["columns_now"], oids, self._publication)}
         for table in tables:
             row = rows.get(table.oid)
             now = (
@@ -125,6 +127,9 @@ class Reading:
             )
             if row is None or not columns_of(table) <= now or tuple(row["primary_key"] or ()) != table.key:
                 raise Altered(f"table {table.name} has other columns now, or another primary key")
+            if row["publication_entry"] != table.publication_entry:
+                # What was written since is not in the stream, and could not be undone.
+                raise Altered(f"table {table.name} was taken out of the publication")
 
     async def wait(self, moment: asyncpg.Record) -> None:
         """Until every change that was committed before the moment has arrived. What was written and not flushed is

@@ -10,7 +10,8 @@ Invariants
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -90,6 +91,15 @@ class RelatedTier:
         """Up to where everything is evaluated, and given to its shapes, when so much is processed."""
         first = next(iter(self._under_way or self._waiting), None)
         return min(sequence, first.sequence - 1) if first is not None else sequence
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """No transaction that is processed meanwhile is put together with another."""
+        self._feeding.apart += 1
+        try:
+            yield
+        finally:
+            self._feeding.apart -= 1
 
     async def run(self, give: Callable[[Outcome], None]) -> None:
         """Evaluate what has ended, again and again; ends only by raising. Beside fan-out's loop: a question that takes

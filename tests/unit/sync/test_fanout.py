@@ -5,6 +5,7 @@ from nats.aio.client import Client
 
 from medley.contracts.offsets import Offset
 from medley.contracts.shapes import Column, ShapeDefinition, ShapeRecord
+from services.sync import joining
 from services.sync.announcements import Announced, Announcements
 from services.sync.entries import Transaction
 from services.sync.fanout import Fanout
@@ -53,7 +54,7 @@ def lasts(shape: LiveShape) -> list[tuple[int, bool]]:
 
 def open_with(worker: Fanout, held: list[Incoming]) -> LiveShape:
     shape = LiveShape(worker.js, record())
-    worker.catch_up(shape, held)
+    joining.catch_up(worker, shape, held)
     worker.add(shape)
     return shape
 

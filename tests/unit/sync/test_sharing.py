@@ -1,14 +1,17 @@
 """Who feeds which shapes: shares, announcements of two workers of one slice, and where a new owner goes on."""
 
+from typing import Literal
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medley.contracts.generations import grouped
 from medley.contracts.positions import Positions
-from medley.contracts.shapes import Announcement, Heartbeat, ShapeDefinition, ShapeRecord
+from medley.contracts.shapes import Announcement, Continued, Heartbeat, ShapeDefinition, ShapeRecord
 from medley.contracts.slices import SLICES, slice_of
 from services.sync.members import GONE, Members, share
 from services.sync.slices import Position
-from services.sync.taking_up import newest, start
+from services.sync.taking_up import start
 
 
 def beat(worker: str, slices: tuple[int, ...] = (), epoch: int = 1, *, leaving: bool = False) -> Heartbeat:
@@ -92,7 +95,26 @@ def record(handle: str, table: str) -> ShapeRecord:
 
 def test_of_two_shapes_of_one_definition_the_newer_one_goes_on() -> None:
     made = [record("17-300", "a"), record("17-400", "a"), record("18-100", "b")]
-    assert {one.handle for one in newest(made)} == {"17-400", "18-100"}
+    assert {one.first.handle for one in grouped(made)} == {"17-400", "18-100"}
+
+
+def later(handle: str, first: str, lsn: int, state: Literal["snapshotting", "ready"] = "ready") -> ShapeRecord:
+    continued = Continued(handle=first, lsn=lsn, sequence=1, size=1)
+    return record(handle, "a").model_copy(update={"continued": continued, "state": state})
+
+
+def test_clients_are_given_the_last_generation_whose_snapshot_is_whole() -> None:
+    made = [later("17-500", "17-300", 80), record("17-300", "a"), later("17-400", "17-300", 60)]
+    (shape,) = grouped([*made, later("17-600", "17-300", 90, "snapshotting")])
+    assert shape.first.handle == "17-300"
+    assert [one.handle for one in shape.later] == ["17-400", "17-500"]
+    assert shape.served.handle == "17-500"
+
+
+def test_a_generation_of_a_shape_that_is_gone_is_none() -> None:
+    assert grouped([later("17-400", "17-300", 60)]) == []
+    (shape,) = grouped([later("17-400", "17-300", 60), record("17-500", "a")])
+    assert shape.served.handle == "17-500"
 
 
 def test_a_handle_has_the_slice_of_its_definition() -> None:
