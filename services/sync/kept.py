@@ -76,6 +76,10 @@ class Kept:
         return self.common.record.relation_oid
 
     @property
+    def late_key(self) -> bool:
+        return self.common.record.late_key
+
+    @property
     def publication_entry(self) -> int:
         return self.common.record.publication_entry
 
