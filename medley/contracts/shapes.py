@@ -179,6 +179,8 @@ class ShapeRecord(BaseModel):
     """A clause that is more than equalities."""
     type_texts: tuple[TypeText, ...] = ()
     """Of the types of its columns that somebody made: altered, the same rows are other texts."""
+    partitions: str = ""
+    """A digest of what its table's partitions are: others, or one that was emptied, and rows came or went unseen."""
     late_key: bool = False
     """Its primary key is deferrable: in a transaction, two rows may have one key for a while."""
     continued: Continued | None = None

@@ -76,6 +76,10 @@ class Kept:
         return self.common.record.relation_oid
 
     @property
+    def partitions(self) -> str:
+        return self.common.record.partitions
+
+    @property
     def late_key(self) -> bool:
         return self.common.record.late_key
 

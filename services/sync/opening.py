@@ -213,6 +213,7 @@ class Openings:
             chunk_bytes=request.chunk_bytes,
             predicate=predicate,
             type_texts=await type_texts.of_columns(connection, (facts.column for facts in columns)),
+            partitions=table.partitions,
             late_key=table.late_key,
         )
         shape = LiveShape(self._fanout.js, record)

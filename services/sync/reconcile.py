@@ -69,6 +69,8 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
     keyed = sorted((c.pk_index, c.name) for c in shape.record.columns if c.pk_index is not None)
     if [name for _, name in keyed] != list(row["primary_key"] or ()):
         return "its table has another primary key now"
+    if row["partitions"] != shape.record.partitions:
+        return "a partition came or went, or has another file: it may have been emptied"
     if row["late_key"] != shape.record.late_key:
         return "its primary key is checked at another time now"
     return None
