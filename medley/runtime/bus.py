@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError
+from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError, ServerError
 from nats.js.kv import KeyValue
 
 from medley.contracts.streams import BUCKETS, STREAMS, Bucket, Stream
@@ -22,6 +22,8 @@ from medley.runtime.settings import NatsSettings
 log = structlog.get_logger()
 
 _TRY_SECONDS = 5.0
+_NO_ROOM = 10047
+_LEAST_BYTES = 1024 * 1024
 
 
 def shown(servers: list[str]) -> str:
@@ -78,7 +80,7 @@ async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None]
     )
 
 
-def _stream_config(stream: Stream) -> StreamConfig:
+def _stream_config(stream: Stream, max_bytes: int) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
@@ -86,7 +88,7 @@ def _stream_config(stream: Stream) -> StreamConfig:
         storage=StorageType.FILE,
         discard=DiscardPolicy.OLD,
         max_age=stream.max_age,
-        max_bytes=stream.max_bytes or -1,
+        max_bytes=max_bytes or -1,
         duplicate_window=stream.duplicate_window,
         allow_direct=True,
         allow_rollup_hdrs=True,
@@ -105,10 +107,25 @@ async def ensure_stream(js: JetStreamContext, stream: Stream) -> None:
     try:
         await js.stream_info(stream.name)
     except NotFoundError:
+        await _make_stream(js, stream)
+
+
+async def _make_stream(js: JetStreamContext, stream: Stream) -> None:
+    """With the limit that it should have, or what the bus has room for: it reserves as much as a limit says."""
+    size = stream.max_bytes
+    while True:
         try:
-            await js.add_stream(_stream_config(stream))
+            await js.add_stream(_stream_config(stream, size))
         except BadRequestError:
             await js.stream_info(stream.name)  # made by another service meanwhile
+        except ServerError as error:
+            if error.err_code != _NO_ROOM or size // 4 < _LEAST_BYTES:
+                raise
+            size //= 4  # so that others have room beside it
+            continue
+        if size < stream.max_bytes:
+            log.warning("the bus has little room", stream=stream.name, bytes=size, wanted=stream.max_bytes)
+        return
 
 
 async def ensure_bucket(js: JetStreamContext, bucket: Bucket) -> KeyValue:

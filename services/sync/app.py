@@ -68,6 +68,7 @@ class Sync:
                 capture=repeat("capture", capturing.term, closing),
                 fan_out=repeat("fan-out", lambda: working.term(presence), closing),
                 presence=repeat("presence", presence.run, closing),
+                requests=repeat("requests", lambda: working.desk.run(self._nats), closing),
             )
             await until_stopped(closing, asyncio.create_task(works, name="sync"))
         except BaseExceptionGroup as failed:

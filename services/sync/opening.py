@@ -93,6 +93,10 @@ class Openings:
             task.add_done_callback(lambda _: self._under_way.pop(definition, None))
         try:
             return OpenReply(record=await asyncio.shield(task))
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            return OpenReply(unavailable="the term of this worker of sync ended; try again")
         except Refused as refusal:
             return OpenReply(errors=refusal.errors)
         except Exception as error:

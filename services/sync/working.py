@@ -18,7 +18,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings
 from medley.runtime.together import together
-from services.sync import budget, claims, reconcile, requests
+from services.sync import budget, claims, reconcile
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
@@ -31,6 +31,7 @@ from services.sync.purging import Purging
 from services.sync.reads import Reads
 from services.sync.registry import Registry
 from services.sync.renewing import Renewals
+from services.sync.requests import Desk
 from services.sync.settings import SyncSettings
 from services.sync.slices import SliceLost, Slices
 from services.sync.taking_up import take_up
@@ -43,7 +44,6 @@ _SURE = 1.0
 """Seconds for which another share must be wanted, before it is taken."""
 _STREAMS = 2.0
 _CAPTURED = 3.0
-_STOP = 2.0
 _IDLE = 1.0
 
 
@@ -73,6 +73,8 @@ class Working:
         self._members = members
         self._slices: Slices | None = None
         self.fanout: Fanout | None = None
+        self.desk = Desk(members)
+        """Takes requests, in whatever term."""
 
     def beat(self, capturing: bool) -> Heartbeat:
         """What to say of this worker."""
@@ -120,9 +122,7 @@ class Working:
         openings = Openings(self._pool, fanout, self._settings, slices, exports, reads)
         renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
         purging = Purging(fanout, reads, self._settings)
-        desk = requests.Desk(client, openings, self._members)
-        broker = requests.broker(self._nats, desk)
-        self._slices, self.fanout = slices, fanout
+        self._slices, self.fanout, self.desk.openings = slices, fanout, openings
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn, slices=len(slices.numbers))
         try:
             with self._marks.told_to(lambda mark: _marked(fanout, mark)):
@@ -141,13 +141,11 @@ class Working:
                     purge=purging.run(),
                     budget=budget.watch(fanout, reads, self._settings),
                     bus=fail_when(lost),
-                    requests=broker.start(),
                 )
         finally:
-            self._slices = self.fanout = None
+            self._slices = self.fanout = self.desk.openings = None
             openings.close()
             await fanout.close()
-            await requests.stopped(broker, _STOP)
 
     async def _keep_share(self, slices: Slices) -> None:
         """Raises Rebalanced, SliceLost."""

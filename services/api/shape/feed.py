@@ -157,6 +157,9 @@ class Feed:
                     raise Transient(f"{reason}; try again") from error
                 await asyncio.sleep(_RETRY_OPEN)
                 continue
+            if reply.unavailable is not None and time.monotonic() + _RETRY_OPEN < deadline:
+                await asyncio.sleep(_RETRY_OPEN)
+                continue
             if reply.record is not None:
                 self._enter(reply.record)
             return reply
