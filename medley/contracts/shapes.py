@@ -79,6 +79,17 @@ class ClauseObject(BaseModel):
     version: str
 
 
+class TypeText(BaseModel):
+    """What the texts of a type's values are made of: a type's name, the label of an enum's value (by the label's OID),
+    or a composite's attributes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["name", "label", "attributes"]
+    oid: int
+    text: str
+
+
 class ClauseTable(BaseModel):
     """A table that a clause's subqueries read, as it was when the clause was read.
 
@@ -166,6 +177,12 @@ class ShapeRecord(BaseModel):
     """A chunk of the snapshot is closed by the row that makes it this large; fixed for the handle's life."""
     predicate: Predicate | None = None
     """A clause that is more than equalities."""
+    type_texts: tuple[TypeText, ...] = ()
+    """Of the types of its columns that somebody made: altered, the same rows are other texts."""
+    partitions: str = ""
+    """A digest of what its table's partitions are: others, or one that was emptied, and rows came or went unseen."""
+    late_key: bool = False
+    """Its primary key is deferrable: in a transaction, two rows may have one key for a while."""
     continued: Continued | None = None
     """None for the first generation."""
     snapshot_bytes: int = 0

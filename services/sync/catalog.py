@@ -39,6 +39,8 @@ async def describe(connection: Any, schema: str, name: str, publication: str) ->
         full_identity=row["full_identity"],
         publication_entry=row["publication_entry"],
         virtual=any(r["virtual"] for r in found),
+        partitions=row["partitions"],
+        late_key=row["late_key"],
         columns=tuple(_facts(r) for r in found if r["published"]),
     )
 

@@ -1,7 +1,8 @@
 -- name: relation
 -- $1 schema, $2 table, $3 publication: the relation of that exact name, whatever its kind. A partitioned table has the
 -- identity of its partitions: they are what is written. `followed_as`: a partitioned table that it is a part of, and under
--- whose name the stream has its changes.
+-- whose name the stream has its changes. `partitions`: a digest of them and their files, since no change tells that one was
+-- detached, attached, dropped or emptied. `late_key`: its primary key is deferrable.
 SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relpersistence::text AS persistence,
        coalesce((SELECT bool_and(l.relreplident = 'f')
                  FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
@@ -12,7 +13,11 @@ SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relpersistence::text AS 
         JOIN pg_catalog.pg_publication ap ON ap.oid = ar.prpubid AND ap.pubname = $3
         JOIN pg_catalog.pg_class ac ON ac.oid = a.relid JOIN pg_catalog.pg_namespace an ON an.oid = ac.relnamespace
         WHERE a.relid <> c.oid LIMIT 1) AS followed_as,
-       r.oid::bigint AS publication_entry
+       r.oid::bigint AS publication_entry,
+       coalesce((SELECT pg_catalog.md5(pg_catalog.string_agg(l.oid || ':' || l.relfilenode, ',' ORDER BY l.oid))
+                 FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid
+                 WHERE c.relkind = 'p' AND t.isleaf), '') AS partitions,
+       EXISTS (SELECT FROM pg_catalog.pg_index k WHERE k.indrelid = c.oid AND k.indisprimary AND NOT k.indimmediate) AS late_key
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN (pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = $3)
@@ -77,7 +82,8 @@ ORDER BY a.attnum
 
 -- name: present
 -- $1 relation OIDs, $2 publication: those that still exist: names, identity, place in the publication, columns
--- (`name type modifier`), the columns that are NOT NULL, and the primary key's columns in order.
+-- (`name type modifier`), the columns that are NOT NULL, the primary key's columns in order, and what
+-- `relation` tells of partitions and a deferrable key.
 SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name,
        coalesce((SELECT bool_and(l.relreplident = 'f')
                  FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid),
@@ -99,7 +105,11 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema_name, c.relname AS table_name,
         FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place),
              pg_catalog.pg_attribute a
         WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
-          AND a.attrelid = c.oid AND a.attnum = k.number) AS primary_key
+          AND a.attrelid = c.oid AND a.attnum = k.number) AS primary_key,
+       coalesce((SELECT pg_catalog.md5(pg_catalog.string_agg(l.oid || ':' || l.relfilenode, ',' ORDER BY l.oid))
+                 FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid
+                 WHERE c.relkind = 'p' AND t.isleaf), '') AS partitions,
+       EXISTS (SELECT FROM pg_catalog.pg_index k WHERE k.indrelid = c.oid AND k.indisprimary AND NOT k.indimmediate) AS late_key
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN (pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = $2)

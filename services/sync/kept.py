@@ -40,6 +40,7 @@ class Common:
         self.named: tuple[ClauseColumn, ...] = predicate.columns if predicate is not None else ()
         self.objects: tuple[ClauseObject, ...] = predicate.objects if predicate is not None else ()
         self.tables: tuple[ClauseTable, ...] = predicate.tables if predicate is not None else ()
+        self.type_texts = record.type_texts
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -73,6 +74,14 @@ class Kept:
     @property
     def relation_oid(self) -> int:
         return self.common.record.relation_oid
+
+    @property
+    def partitions(self) -> str:
+        return self.common.record.partitions
+
+    @property
+    def late_key(self) -> bool:
+        return self.common.record.late_key
 
     @property
     def publication_entry(self) -> int:

@@ -1,6 +1,6 @@
 """One open shape as fan-out holds it, and one message of CHANGES as it reads it. Pure but for the log's appends."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from services.sync.predicates.template import template
 from services.sync.predicates.units import Unit
 from services.sync.predicates.verdicts import Evaluated, Verdicts
 from services.sync.shape_log import Pending, ShapeLog
+from services.sync.taken import Taken
 from services.sync.where import NOTHING, AnyOf, Where, compile_alternatives, compile_conditions
 
 
@@ -62,7 +63,7 @@ def _where(record: Kept, found: Index | None) -> "Where | AnyOf | Evaluated[Live
 class LiveShape:
     """A shape that changes are appended to."""
 
-    __slots__ = ("_kept", "_unit", "candidates", "encoder", "log", "pending", "torn", "where")
+    __slots__ = ("_kept", "_taken", "_unit", "candidates", "encoder", "log", "pending", "torn", "where")
 
     def __init__(self, js: JetStreamContext, record: ShapeRecord) -> None:
         self._kept = Kept(record)
@@ -77,6 +78,7 @@ class LiveShape:
         self._unit: Unit | None = None
         if isinstance(self.where, Evaluated) and record.predicate is not None and not record.predicate.tables:
             self._unit = Unit(*template(record.predicate.sql), record.predicate.columns)
+        self._taken = Taken() if record.late_key else None
         self.pending = Pending()
         self.torn = False
         """Its log ends inside a transaction: the end of that is still to come."""
@@ -171,7 +173,9 @@ class LiveShape:
         self.check(entries)
         return self.pending.add(entries)
 
-    def check(self, entries: Iterable[Entry]) -> None:
-        """Whether they fit into the log. Raises Rotate."""
+    def check(self, entries: Collection[Entry]) -> None:
+        """Whether they can go into the log. Raises Rotate."""
+        if self._taken is not None:
+            self._taken.check(entries)
         if any(len(entry.body) > self.log.largest for entry in entries):
             raise Rotate(f"a row of it is larger than a message ({self.log.largest} bytes)")

@@ -30,7 +30,7 @@ from medley.contracts.shapes import (
 from medley.contracts.slices import slice_of
 from medley.runtime.errors import Transient
 from medley.sql.visibility import Snapshot
-from services.sync import claims, joining, publication
+from services.sync import claims, joining, publication, type_texts
 from services.sync.catalog import SQL, describe
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
@@ -216,6 +216,9 @@ class Openings:
             changes_id=self._fanout.changes_id,
             chunk_bytes=request.chunk_bytes,
             predicate=predicate,
+            type_texts=await type_texts.of_columns(connection, (facts.column for facts in columns)),
+            partitions=table.partitions,
+            late_key=table.late_key,
         )
         shape = LiveShape(self._fanout.js, record)
         return shape if await joining.join(self._fanout, shape, held, moment) else None

@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from medley.runtime.postgres import FAILURES
+from services.sync import type_texts
 from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
@@ -29,6 +30,7 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
             altered = await altered_among(pool, shapes)
+            rewritten = await type_texts.altered_among(pool, shapes)
         except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
             continue
@@ -37,6 +39,8 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
             reason = why_not(shape, tables)
             if reason is None and shape.record.handle in altered:
                 reason = "what its clause stands on was altered"
+            if reason is None and shape.record.handle in rewritten:
+                reason = "a type of its columns was altered"
             if reason and shape.record.handle in fanout.shapes:
                 await fanout.drop(shape, reason)
 
@@ -65,6 +69,10 @@ def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
     keyed = sorted((c.pk_index, c.name) for c in shape.record.columns if c.pk_index is not None)
     if [name for _, name in keyed] != list(row["primary_key"] or ()):
         return "its table has another primary key now"
+    if row["partitions"] != shape.record.partitions:
+        return "a partition came or went, or has another file: it may have been emptied"
+    if row["late_key"] != shape.record.late_key:
+        return "its primary key is checked at another time now"
     return None
 
 

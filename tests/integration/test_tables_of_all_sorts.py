@@ -31,6 +31,34 @@ async def test_a_partitioned_table_is_one_shape(library: Library, database: asyn
         await follower.reaches(await rows_of(database, table))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE {t}_b",
+        "TRUNCATE {t}_b",
+        "ALTER TABLE {t} DETACH PARTITION {t}_b",
+        "ALTER TABLE {t} ATTACH PARTITION {t}_d FOR VALUES FROM (30) TO (40)",
+    ],
+)
+async def test_rows_that_come_and_go_with_their_partition(
+    library: Library, database: asyncpg.Connection, statement: str
+) -> None:
+    """Nothing in the stream tells of it."""
+    table = a_name()
+    await database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)")
+    await database.execute(f"CREATE TABLE {table}_a PARTITION OF {table} FOR VALUES FROM (0) TO (10)")
+    await database.execute(f"CREATE TABLE {table}_b PARTITION OF {table} FOR VALUES FROM (10) TO (20)")
+    await database.execute(
+        f"CREATE TABLE {table}_d (id int PRIMARY KEY, v text); INSERT INTO {table}_d VALUES (31, 'd')"
+    )
+    await database.execute(f"ALTER TABLE {table}_d REPLICA IDENTITY FULL")
+    await database.execute(f"INSERT INTO {table} VALUES (1, 'a'), (11, 'b')")
+    async with Follower(library.api, table) as follower:
+        await follower.reaches(await rows_of(database, table))
+        await database.execute(statement.format(t=table))
+        await follower.reaches(await rows_of(database, table), patience=25)
+
+
 async def test_a_table_that_others_inherit_from_is_its_own_rows(library: Library, database: asyncpg.Connection) -> None:
     table = a_name()
     await database.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, v text)")

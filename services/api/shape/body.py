@@ -1,7 +1,8 @@
 """The body of a POST: a JSON object that adds parameters to those of the query string (protocol section 1.1). Pure.
 
 `where`, `params`, `limit`, `offset`, `order_by` describe a subset, at the top or below `subset`; every other key counts
-as a parameter of that name. What defines the shape stays in the query string where both name it.
+as a parameter of that name; columns may be a list of names, as they are. What defines the shape stays in the query
+string where both name it.
 """
 
 from collections.abc import Mapping
@@ -9,10 +10,12 @@ from typing import Any
 
 import orjson
 
+from medley.sql.quoting import quote_identifier
 from services.api.shape.params import Errors, Given
 
 MOST_BYTES = 8 * 1024 * 1024
 _OF_SUBSETS = ("where", "params", "limit", "offset", "order_by", "where_expr", "order_by_expr")
+_LISTS = ("columns", "queryable_columns")
 
 
 def merged(asked: Given, body: bytes) -> Given | Errors:
@@ -34,8 +37,17 @@ def merged(asked: Given, body: bytes) -> Given | Errors:
         return {"subset": {name: ["must be a single value"] for name in wrong}}
     subset = {name: _text(found[name]) for name in _OF_SUBSETS if found.get(name) is not None}
     is_subset = asked.subset is not None or nested is not None or bool(found)
+    for name in _LISTS:
+        if isinstance(columns := parsed.get(name), list | dict):
+            if not _are_names(columns):
+                return {name: ["must be a list of names"]}
+            parsed[name] = ",".join(map(quote_identifier, columns))
     named = {name: _text(value) for name, value in parsed.items() if isinstance(value, str | int | float)}
     return Given({**named, **asked.named}, asked.numbered, {**(asked.subset or {}), **subset} if is_subset else None)
+
+
+def _are_names(columns: Any) -> bool:
+    return isinstance(columns, list) and bool(columns) and all(isinstance(name, str) and name for name in columns)
 
 
 def _is_single(value: Any, name: str) -> bool:

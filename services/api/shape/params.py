@@ -23,6 +23,7 @@ _MOST_PARAMS = 65_535
 _MOST_PARAMS_BYTES = 1024 * 1024
 _MOST_COLUMNS = 1_600  # a table cannot have more
 _PARAM = re.compile(r"params\[([^\]]*)\]")
+_NUMBER = re.compile(r"-?[0-9]+")
 _SUBSET = "subset__"
 _NOT_STORABLE = "must be text that Postgres can hold: no NUL, no lone surrogates"
 
@@ -193,6 +194,9 @@ def _params(text: str | None, numbered: dict[str, str], name: str, errors: Mutab
     if any(not storable(value) for value in numbered.values()):
         errors[name] = [_NOT_STORABLE]
         return ()
+    if not all(map(_NUMBER.fullmatch, numbered)):
+        errors[name] = ["Parameters can only use numbers as keys"]
+        return ()
     wanted = [str(number) for number in range(1, len(numbered) + 1)]
     if any(key not in numbered for key in wanted):
         errors[name] = ["Parameters must be numbered sequentially, starting from 1"]
@@ -233,13 +237,14 @@ def _table(named: Mapping[str, str], errors: Errors) -> tuple[str, str] | None:
 
 
 def _columns(named: Mapping[str, str], name: str, errors: Errors) -> tuple[str, ...] | None:
+    """Each once and in one order, since neither makes another shape: rows have the table's order."""
     if name not in named:
         return None
     columns = column_list(named[name])
     if columns is None:
         errors[name] = ["Invalid column: must be a list of identifiers, each quoted where it has capitals"]
         return None
-    columns = tuple(dict.fromkeys(columns))
+    columns = tuple(sorted(set(columns)))
     if len(columns) > _MOST_COLUMNS:
         errors[name] = [f"are more than the {_MOST_COLUMNS} that a table can have"]
     return columns

@@ -40,8 +40,21 @@ def test_other_keys_count_as_parameters_unless_the_query_string_has_them() -> No
     found = asked({"replica": "full", "table": "other", "handle": "else", "columns": 'id,"A b"', "unknown": {"a": 1}})
     assert isinstance(found, Asked), found
     assert (found.definition.table, found.definition.replica, found.handle) == ("t", "full", "h")
-    assert found.definition.columns == ("id", "A b")
+    assert found.definition.columns == ("A b", "id")
     assert found.subset is None
+
+
+def test_columns_may_be_a_list_of_names_as_they_are() -> None:
+    found = asked({"columns": ["id", "A b", 'say "x", y'], "queryable_columns": ["id", "A b", 'say "x", y', "more"]})
+    assert isinstance(found, Asked), found
+    assert found.definition.columns == ("A b", "id", 'say "x", y')
+
+
+@pytest.mark.parametrize("columns", [[], ["id", 7], ["id", ["a"]], {"id": True}, ["id", ""], ["id", "a\0"]])
+def test_columns_that_are_no_names_are_not_taken_for_all_columns(columns: Any) -> None:
+    found = asked({"columns": columns})
+    assert isinstance(found, dict), found
+    assert list(found) == ["columns"]
 
 
 @pytest.mark.parametrize("body", [b"", b"  ", b"{}"])

@@ -59,6 +59,8 @@ def test_what_is_no_name_of_a_table_is_refused(text: str) -> None:
             "table=t&offset=-1&params[2]=x",
             {"params": ["Parameters must be numbered sequentially, starting from 1"]},
         ),
+        ("table=t&offset=-1&params[a]=x", {"params": ["Parameters can only use numbers as keys"]}),
+        ("table=t&offset=-1&params[]=x&params[2]=y", {"params": ["Parameters can only use numbers as keys"]}),
         ("table=t&offset=-1&replica=half", {"replica": ["is invalid: use one of default, full"]}),
     ],
 )
@@ -97,7 +99,7 @@ def test_nothing_is_larger_than_it_can_be(query: str, field: str) -> None:
 
 
 def test_a_column_that_is_named_twice_is_one() -> None:
-    assert asked("table=t&offset=-1&columns=id,b,id").definition.columns == ("id", "b")
+    assert asked("table=t&offset=-1&columns=id,b,id").definition.columns == ("b", "id")
 
 
 @pytest.mark.parametrize("offset", ["0_9223372036854775808", "18446744073709551616_0", "0_99999999999999999999"])
@@ -122,7 +124,13 @@ def test_params_in_both_forms_and_any_order_are_one_definition() -> None:
 
 def test_columns() -> None:
     definition = asked(urlencode({"table": "t", "offset": "-1", "columns": 'id,"Status-Check", Note'})).definition
-    assert definition.columns == ("id", "Status-Check", "note")
+    assert definition.columns == ("Status-Check", "id", "note")
+
+
+@pytest.mark.parametrize("name", ["columns", "queryable_columns"])
+def test_the_order_of_columns_makes_no_other_shape(name: str) -> None:
+    given, other = (asked(f"table=t&offset=-1&{name}={text}").definition for text in ("b,id", 'id,"b",b'))
+    assert given == other
 
 
 def test_what_changes_the_shape_and_what_does_not() -> None:
