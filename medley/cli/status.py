@@ -56,7 +56,10 @@ async def _schema(api: str) -> dict[str, str]:
     headers = {"authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=5, headers=headers) as client:
-            value = (await client.get(f"{api}/v1/schema")).json()
+            answer = await client.get(f"{api}/v1/schema")
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                return {"verdict": "unknown", "sentence": "the API wants its secret: set API_SECRET"}
+            value = answer.json()
             return {"verdict": value["verdict"], "sentence": value["sentence"]}
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return {"verdict": "unknown", "sentence": f"no answer ({type(error).__name__})"}
