@@ -24,7 +24,7 @@ class Places:
         if self._sequence is not None and sequence != self._sequence + 1:
             yield self._finding("gap", sequence, f"message {self._sequence} before it", f"message {sequence - 1}")
             self._ended = True
-        if named.get(headers.MSG_ID) != f"{place[0]}:{place[1]}":
+        if named.get(headers.MSG_ID, "").split(":")[:2] != [str(place[0]), str(place[1])]:
             found = f"the id {named.get(headers.MSG_ID)}"
             yield self._finding("offsets out of order", sequence, found, f"{place[0]}:{place[1]}, its place")
         elif place <= self._place:

@@ -28,6 +28,7 @@ from services.sync.changes import Assembler, Message, Place, last_place
 from services.sync.pgoutput import Begin, Commit, Decoder, Relation
 from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
+from services.sync.resuming import Resumed
 from services.sync.settings import SyncSettings
 from services.sync.turns import Turns
 
@@ -40,9 +41,10 @@ _ROOM = 256 * 1024  # in a message, beside its one largest change: up to 1,600 c
 
 
 class Newest(NamedTuple):
-    """The newest message of CHANGES, and the place of its last change."""
+    """The newest message of CHANGES, its transaction's xid, and the place of its last change."""
 
     id: str
+    xid: int
     place: Place
     sequence: int
 
@@ -53,7 +55,8 @@ async def newest_message(js: JetStreamContext) -> Newest | None:
         last = await js.get_last_msg(streams.CHANGES.name, subjects.CHANGES_ANY)
     except NotFoundError:
         return None
-    return Newest((last.headers or {})[headers.MSG_ID], last_place(last.data or b""), last.seq or 0)
+    named = last.headers or {}
+    return Newest(named[headers.MSG_ID], int(named[headers.XID]), last_place(last.data or b""), last.seq or 0)
 
 
 class PublishFailed(Transient):
@@ -79,17 +82,25 @@ class Confirmation:
 
 
 class Capture:
-    """One run of capture on an open slot; ends only by raising. `mark` is told how far CHANGES goes, as it moves."""
+    """One run of capture on an open slot; ends only by raising. `mark` is told how far CHANGES goes, as it moves;
+    `confirmed` is the slot's LSN, `era` the one that the streams are of."""
 
     def __init__(
-        self, client: Client, replication: Replication, settings: SyncSettings, mark: Callable[[Mark], None]
+        self,
+        client: Client,
+        replication: Replication,
+        settings: SyncSettings,
+        mark: Callable[[Mark], None],
+        confirmed: int,
+        era: str,
     ) -> None:
         self._js: JetStreamContext = client.jetstream(publish_async_max_pending=2000)
         self._replication = replication
         self._settings = settings
         self._decoder = Decoder()
         self._largest = client.max_payload - _ROOM
-        self._assembler = Assembler(settings.message_bytes, self._largest)
+        self._era = era
+        self._assembler = Assembler(settings.message_bytes, self._largest, era=era)
         self._confirmation = Confirmation(settings.confirm_delay)
         self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None, int]] = deque()
         self._unacked = 0
@@ -98,12 +109,19 @@ class Capture:
         self._last_id: str | None = None
         self._mark = mark
         self._marked = Mark(0, 0)
+        self._confirmed_before = confirmed
+        self._resumed = Resumed(None, 0)
         self.received = 0
 
     @property
     def marked(self) -> int:
         """Every published change that was committed below this LSN is in CHANGES."""
         return self._marked.lsn
+
+    @property
+    def forked(self) -> bool:
+        """Whether it ended because the streams hold another history than the database."""
+        return self._resumed.forked
 
     @property
     def unacked_bytes(self) -> int:
@@ -124,7 +142,8 @@ class Capture:
         if last is not None:
             self._last_id = last.id
             self._marked = Mark(last.sequence, 0)
-            self._assembler = Assembler(self._settings.message_bytes, self._largest, last.place)
+            self._assembler = Assembler(self._settings.message_bytes, self._largest, last.place, self._era)
+            self._resumed = Resumed((last.place[0], last.xid), self._confirmed_before)
             log.info("capture resumes", after=self._last_id)
 
     async def _stream(self) -> None:
@@ -141,6 +160,7 @@ class Capture:
         """With nothing open, everything that was sent is dealt with: the slot advances on an idle database, too."""
         self.received = max(self.received, wal_end(frame))
         if not self._assembler.inside:
+            self._resumed.passed(wal_end(frame))
             self._done(self.received, None)
         if reply_wanted(frame):
             self._report()
@@ -151,6 +171,7 @@ class Capture:
             case None | Relation():
                 pass
             case Begin():
+                self._resumed.begins(event.lsn, event.xid)
                 self._assembler.begin(event)
             case Commit():
                 messages = self._assembler.commit(event)

@@ -16,6 +16,7 @@ from medley.runtime.settings import NatsSettings, PostgresSettings
 from medley.runtime.together import together
 from services.sync import durability, publication
 from services.sync.capture import Capture, newest_message
+from services.sync.catalog import SQL
 from services.sync.marks import Marks
 from services.sync.progress import Mark
 from services.sync.registry import Registry
@@ -47,6 +48,7 @@ class Capturing:
         self._marks = marks
         self.active = False
         self.capture: Capture | None = None
+        self._forked = False
         self.slot = SlotWatch(pool, settings.slot)
 
     async def term(self) -> None:
@@ -62,7 +64,9 @@ class Capturing:
                 self._settings,
                 lambda identity: _newest(js, registry, identity),
                 lambda identity: _start_afresh(js, registry, identity),
+                forked=self._forked,
             )
+            self._forked = False
             try:
                 replication = await Replication.open(
                     self._dsn, self._settings.slot, self._settings.publication, self._settings.wal_sender_timeout
@@ -78,9 +82,12 @@ class Capturing:
                 await durability.told(js, self._nats, self._settings.confirm_delay)
                 self.active = True
                 log.info("capture begins", slot=self._settings.slot, confirmed_after=self._settings.confirm_delay)
-                self.capture = Capture(client, replication, self._settings, mark)
+                state = await self._pool.fetchrow(SQL["slot_state"], self._settings.slot)
+                confirmed = state["confirmed"] if state is not None else 0
+                self.capture = Capture(client, replication, self._settings, mark, confirmed or 0, await registry.era())
                 await together(capture=self.capture.run(), slot=self.slot.run(), bus=fail_when(lost))
             finally:
+                self._forked = self.capture is not None and self.capture.forked
                 self.active, self.capture = False, None
                 replication.close()
         finally:

@@ -1,6 +1,7 @@
 """Turn decoded transactions into messages of CHANGES: one for each transaction and table run. Pure.
 
-A message's id is the place of its first change: the commit LSN, and the position in the transaction. A change whose
+A message's id is the place of its first change: the commit LSN, and the position in the transaction; and the era, for
+a database that was set back may use a place again, which JetStream would take for a repeat. A change whose
 place the stream has reached is left out, so a transaction that is decoded again after a crash goes on where it
 stopped, however the messages were cut before.
 """
@@ -17,7 +18,7 @@ from services.sync.pgoutput import Begin, Change, Commit, Delete, Insert, Relati
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of CHANGES; `id` is `<commit LSN>:<position of the first change>`."""
+    """One message of CHANGES; `id` is `<commit LSN>:<position of the first change>:<era>`."""
 
     subject: str
     payload: bytes
@@ -43,10 +44,11 @@ class Assembler:
     not fit into any message: in its place stands one that says so (`oversize`), and shapes of its table start afresh.
     """
 
-    def __init__(self, limit: int, largest: int, stored: Place = (0, -1)) -> None:
+    def __init__(self, limit: int, largest: int, stored: Place = (0, -1), era: str = "") -> None:
         self._limit = limit
         self._largest = largest
         self._stored = stored
+        self._era = era
         self._heads: dict[Relation, tuple[str, bytes]] = {}
         self._begin: Begin | None = None
         self._relation: Relation | None = None
@@ -103,7 +105,7 @@ class Assembler:
             self._heads[relation] = _head(relation)
         subject, head = self._heads[relation]
         payload = _payload(head, begin, self._changes)
-        message_id = f"{begin.lsn}:{self._first}"
+        message_id = f"{begin.lsn}:{self._first}:{self._era}"
         message = Message(
             subject=subject,
             payload=payload,

@@ -23,13 +23,15 @@ async def prepare(
     settings: SyncSettings,
     newest: Callable[[str], Awaitable[int | None]],
     start_afresh: Callable[[str], Awaitable[None]],
+    *,
+    forked: bool,
 ) -> None:
     """Make the publication with its first tables, then the slot: in this order, since a slot decodes with the
     catalogue of its time. One sync at a time.
 
     `newest(identity)` is the newest LSN that the streams hold of the database of this identity, None when they hold
     another one's changes. `start_afresh(identity)` forgets them: before a new slot, and when the database is another
-    one, or one that was set back, than the streams know.
+    one, or one that was set back, than the streams know. `forked`: it turned out that they hold another history.
     """
     async with pool.acquire() as connection:
         level = await connection.fetchval(SQL["wal_level"])
@@ -40,7 +42,7 @@ async def prepare(
         await connection.execute(SQL["lock"])
         try:
             await _ensure_publication(connection, settings)
-            await _ensure_slot(connection, settings, newest, start_afresh)
+            await _ensure_slot(connection, settings, newest, start_afresh, forked)
         finally:
             await connection.execute(SQL["unlock"])
 
@@ -68,6 +70,7 @@ async def _ensure_slot(
     settings: SyncSettings,
     newest: Callable[[str], Awaitable[int | None]],
     start_afresh: Callable[[str], Awaitable[None]],
+    forked: bool,
 ) -> None:
     slot = await connection.fetchrow(SQL["slot"], settings.slot)
     if slot is not None and slot["active"]:
@@ -84,9 +87,11 @@ async def _ensure_slot(
         reason = "this is another database, or timeline, than the one that the streams were fed from"
     elif held > database["written"]:
         reason = "the database was set back behind what the streams hold"
+    elif forked:
+        reason = "the database was restored, and went on otherwise than the streams"
     if reason is None:
         return
-    log.log(logging.ERROR if slot is not None else logging.INFO, "every shape starts afresh", reason=reason)
+    log.log(logging.INFO if slot is None and held == 0 else logging.ERROR, "every shape starts afresh", reason=reason)
     if slot is not None:
         await connection.fetchval(SQL["drop_slot"], settings.slot)
     await start_afresh(database["identity"])

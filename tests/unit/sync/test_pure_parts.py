@@ -23,7 +23,7 @@ def assemble(
     largest: int = 100_000,
     stored: Place = (0, -1),
 ) -> list[Message]:
-    assembler = Assembler(limit, largest, stored)
+    assembler = Assembler(limit, largest, stored, "era")
     assembler.begin(Begin(lsn, 1_700_000_000_000_000, 77))
     made = [message for change in changes for message in assembler.change(change)]
     return made + assembler.commit(Commit(lsn, lsn + 8))
@@ -42,7 +42,7 @@ def test_one_message_for_each_table_run_and_the_last_says_so() -> None:
     ]
     assert [message.headers["Medley-Last"] for message in made] == ["false", "false", "true"]
     assert [message.headers["Medley-Position"] for message in made] == ["0", "2", "3"]
-    assert [message.headers["Nats-Msg-Id"] for message in made] == ["500:0", "500:2", "500:3"]
+    assert [message.headers["Nats-Msg-Id"] for message in made] == ["500:0:era", "500:2:era", "500:3:era"]
     body = orjson.loads(made[0].payload)
     assert (body["lsn"], body["xid"], body["table"]) == ("500", 77, "songs")
     assert body["changes"] == [
