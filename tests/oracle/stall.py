@@ -16,7 +16,7 @@ from tests.oracle.outcomes import Tally
 from tests.oracle.reader import Reader
 from tests.oracle.writing import Connect, Writing, holds, written
 
-_SECOND = "pg_catalog.pg_publication_rel"  # fan-out has no need of it, and writers only at first
+_SECOND = "pg_catalog.pg_publication_rel"  # fan-out waits for it without harm, and writers need it only at first
 _LOCK = "BEGIN; SET LOCAL lock_timeout = '1s'; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
 _WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass)"
 _WAITS_AFTER = (

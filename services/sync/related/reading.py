@@ -64,7 +64,10 @@ class Reading:
         async with self._lock:
             connection = await self._questions.session()
             try:
-                seen = await self._settled(connection, tables, xids)
+                try:
+                    seen = await self._settled(connection, tables, xids)
+                except asyncpg.LockNotAvailableError as error:
+                    raise NotYet(f"what subqueries read is locked: {error}") from error
                 yield seen, self._ask
             except TimeoutError:  # the server did not even answer that it has cancelled the question
                 await self._questions.close()
@@ -110,8 +113,6 @@ class Reading:
         locked = ", ".join(source(table) for table in tables)
         try:
             await connection.execute(f"{_BEGIN} LOCK TABLE {locked} IN ACCESS SHARE MODE")
-        except asyncpg.LockNotAvailableError as error:
-            raise NotYet(f"a table that subqueries read is locked: {error}") from error
         except asyncpg.UndefinedTableError as error:
             raise Altered(str(error)) from error
 
