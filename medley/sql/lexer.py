@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple
 Kind = Literal["word", "name", "string", "dollar", "number", "comment", "meta", "symbol", "open"]
 
 _SPACE = " \t\n\r\f\v"
-# A to Z, a to z, _ and all that is not ASCII, by what they are not: a set of a million characters takes long to compile.
+# A to Z, a to z, _ and all that is not ASCII, by what they are not: sets of a million characters are slow to compile.
 _LETTER = r"[^\x00-@\[-^`{-\x7f]"
 _LETTERS = r"[^\x00-/:-@\[-^`{-\x7f]"
-# The rest of ASCII, but for what may begin a string, a comment, a dollar quote, a command of psql's, or end a statement.
+# The rest of ASCII, but for what may begin a string, a comment, a dollar quote, a command of psql, or end a statement.
 _PLAIN = r"[\x00-!#%&(-,.0-:<-@\[\]^`{-\x7f]"
 # Two strings with a line end between them are one (and the second keeps the first one's kind).
 _GOES_ON = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\f\v\n\r]|--[^\n\r]*+[\n\r])*+'"
