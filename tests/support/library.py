@@ -17,7 +17,7 @@ import httpx
 
 from medley.cli.embedded.ports import free_port
 from medley.client import Copy, follow
-from tests.support import forks
+from tests.support import forks, web
 
 _PATIENCE = 60.0
 # Postgres's text forms, so that a copy can be compared with what SELECT says.
@@ -48,7 +48,7 @@ class Library:
 
     async def active(self, api: str | None = None) -> None:
         """Wait until the API, or another one, says that shapes are served and changes captured."""
-        async with httpx.AsyncClient() as http:
+        async with web.client() as http:
 
             async def healthy() -> bool:
                 try:
