@@ -8,6 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PY     := .venv/bin/python
 READY  := .venv/.ready
 
+# Every target starts Python again and again: 3 seconds each time where the environment forbids to keep what is compiled.
+export PYTHONDONTWRITEBYTECODE :=
+
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

@@ -6,6 +6,8 @@ the module. `new_database`: makes more. `fresh_nats_url`: a bus with no streams,
 that we claim, one after the other.
 """
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,10 @@ import pytest_asyncio
 from tests.support import databases, servers
 from tests.support.library import Library, running_library
 from tests.support.versions import VERSIONS, postgres_of
+
+# Hundreds of processes are started: to compile everything in each of them takes as long as all the rest.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import cache
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +20,14 @@ LIVE_DEADLINE = 45.0  # seconds; the server answers a live request after 20
 def http_client(url: str) -> httpx.AsyncClient:
     """A client for long polls; a proxy from the environment is not asked for what is on this machine."""
     local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-    return httpx.AsyncClient(timeout=httpx.Timeout(LIVE_DEADLINE, connect=5), trust_env=not local)
+    timeout = httpx.Timeout(LIVE_DEADLINE, connect=5)
+    return httpx.AsyncClient(timeout=timeout, trust_env=not local, verify=_trusted(trust_env=not local))
+
+
+@cache
+def _trusted(trust_env: bool) -> SSLContext:
+    """One for all clients: to read the authorities takes longer than most requests."""
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 class ShapeRefused(Exception):

@@ -13,6 +13,7 @@ Value: TypeAlias = "Node | list[Value] | str | None"
 
 # A backslash stands before each character that would end a word.
 _TOKEN = re.compile(r"[(){}]|(?:\\.|[^\s(){}\\])+", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SETS = ("b", "i", "o", "x")  # the word that a list of numbers begins with
 
 
@@ -118,4 +119,5 @@ def _list(tokens: _Tokens) -> list[Value]:
 
 def _word(token: str) -> str:
     quoted = len(token) > 1 and token.startswith('"') and token.endswith('"')
-    return re.sub(r"\\(.)", r"\1", token[1:-1] if quoted else token, flags=re.DOTALL)
+    word = token[1:-1] if quoted else token
+    return _ESCAPED.sub(r"\1", word) if "\\" in word else word

@@ -3,7 +3,6 @@
 Sync stands on that being shorter than `confirm_delay`: what a power cut takes of the bus, Postgres then still has.
 """
 
-import httpx
 import structlog
 from nats.js import JetStreamContext
 
@@ -46,6 +45,8 @@ async def told(js: JetStreamContext, nats: NatsSettings, delay: float) -> None:
 
 async def _sync_interval(url: str) -> float | None:
     """Seconds, as `/varz` of the server's monitoring says; None when it does not answer."""
+    import httpx  # a twentieth of what sync imports, and few tell it where the monitoring is
+
     try:
         async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as http:
             config = (await http.get(f"{url.rstrip('/')}/varz")).json()["jetstream"]["config"]

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from medley.cli.embedded.ports import free_port
 from medley.runtime.settings import SchemaSettings
+from tests.support import web
 from tests.support.databases import MakeDatabase, clear_bus
 from tests.support.library import Follower, Library, rows_of, running_library, until
 
@@ -50,7 +51,7 @@ async def start_ingest(library: Library, name: str = "ingest", **env: str) -> st
 
 
 async def health(url: str) -> tuple[int, dict[str, Any]]:
-    async with httpx.AsyncClient() as http:
+    async with web.client() as http:
         try:
             answer = await http.get(url)
         except httpx.TransportError:
@@ -69,7 +70,7 @@ async def job(library: Library, text: str) -> dict[str, Any]:
     """Publish a job through the API; what became of it."""
     path = library.logs / f"{uuid.uuid4()}.txt"
     path.write_text(text)
-    async with httpx.AsyncClient(base_url=library.api) as http:
+    async with web.client(base_url=library.api) as http:
         answer = await http.post("/v1/ingest", json={"source": {"kind": "path", "path": str(path)}})
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = {}
@@ -132,7 +133,7 @@ async def test_a_breaking_migration_stops_old_services_with_a_reason_and_a_mend_
     await is_well(ingest)
     assert await migrate(old, tmp_path, **{RENAME: "ALTER TABLE ingest_jobs RENAME COLUMN filename TO name;"}) == 0
 
-    async with httpx.AsyncClient(base_url=old.api) as http:
+    async with web.client(base_url=old.api) as http:
 
         async def refused() -> bool:
             return (await http.get("/v1/shape?table=songs&offset=-1")).status_code == 503

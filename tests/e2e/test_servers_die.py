@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from medley.runtime.postgres import FAILURES
+from tests.support import web
 from tests.support.library import Follower, rows_of, until
 from tests.support.stacks import Up
 
@@ -85,7 +86,7 @@ async def _health(stack: Up) -> str:
     state = stack.state()
     if state is None:
         return f"medley up ended with {stack.process.poll()}"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with web.client(trust_env=False) as http:
         try:
             return (await http.get(f"{state['api']}/v1/health")).text
         except httpx.TransportError as error:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
+from tests.support import web
 from tests.support.library import until
 from tests.support.stacks import SAMPLES, Up
 
@@ -34,7 +34,7 @@ async def test_a_job_is_published_and_its_song_followed_with_a_nats_client(stack
     songs: AsyncIterator[tuple[str, str, dict[str, str]]] = defined["songs"](info["nats"])
     job = await defined["main"](info["nats"], str(path))
     UUID(job)
-    async with httpx.AsyncClient(base_url=info["api"]) as http:
+    async with web.client(base_url=info["api"]) as http:
 
         async def done() -> bool:
             answer = await http.get(f"/v1/ingest/{job}")

@@ -19,7 +19,7 @@ from medley.blobs.settings import MIB, BlobSettings
 from medley.cli.embedded.ports import free_port
 from medley.runtime.settings import S3Settings
 from services.api import blobs as route
-from tests.support import servers
+from tests.support import servers, web
 from tests.support.migrated import migrated
 from tests.support.workers import NO_S3, s3_settings
 
@@ -44,7 +44,7 @@ def application(opened: Blobs) -> FastAPI:
 
 
 def http(opened: Blobs) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(application(opened)), base_url="http://api")
+    return web.client(transport=httpx.ASGITransport(application(opened)), base_url="http://api")
 
 
 async def put(

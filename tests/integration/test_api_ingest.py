@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from medley.runtime import bus
 from services.api import ingest
+from tests.support import web
 from tests.support.migrated import migrated
 
 JOB = {"source": {"kind": "path", "path": "/media/a.mp3"}}
@@ -44,7 +45,7 @@ async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 async def http(pool: asyncpg.Pool, connection: Client) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.include_router(ingest.router(pool, connection.jetstream()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+    async with web.client(transport=httpx.ASGITransport(app), base_url="http://api") as client:
         yield client
 
 

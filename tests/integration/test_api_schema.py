@@ -6,12 +6,13 @@ import httpx
 import pytest_asyncio
 
 from medley.gate.bundle import Bundle
+from tests.support import web
 from tests.support.library import Library
 
 
 @pytest_asyncio.fixture
 async def http(library: Library) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=library.api) as client:
+    async with web.client(base_url=library.api) as client:
         yield client
 
 

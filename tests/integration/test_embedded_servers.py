@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 
 import asyncpg
-import httpx
 import nats
 import psutil
 import pytest
@@ -19,7 +18,7 @@ from medley.cli.embedded.ports import LOOPBACK, Ports, free_port
 from medley.cli.embedded.postgres import Postgres
 from medley.cli.embedded.seaweedfs import SeaweedFS
 from medley.cli.embedded.server import running
-from tests.support import servers, stacks
+from tests.support import servers, stacks, web
 
 
 async def test_postgres_keeps_its_data_and_is_ready_for_replication(tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ async def test_nats_keeps_its_streams_and_wants_its_password(tmp_path: Path) -> 
 
 async def test_s3_has_its_bucket_and_stays_on_loopback(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "s3", Ports(), "key", secrets.token_hex(20))
-    async with running(server, tmp_path / "log") as (_, child), httpx.AsyncClient(trust_env=False) as client:
+    async with running(server, tmp_path / "log") as (_, child), web.client(trust_env=False) as client:
         assert stacks.listening([psutil.Process(child.pid), *descendants(child.pid)]) == {LOOPBACK}
         assert (await client.get(f"{server.url}/medley/")).status_code == 403
 

@@ -11,6 +11,7 @@ from services.api import openapi
 from services.api.app import Application
 from services.api.settings import ApiSettings
 from services.api.shape import body, params
+from tests.support import web
 from tests.support.library import Library
 
 
@@ -88,14 +89,14 @@ def _names(method: str, place: str) -> set[str]:
 
 async def test_it_is_served_before_anything_else_is() -> None:
     transport = httpx.ASGITransport(Application(ApiSettings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://medley") as http:
+    async with web.client(transport=transport, base_url="http://medley") as http:
         assert (await http.get("/v1/schema")).status_code == 503
         served = await http.get("/openapi.json")
     assert (served.status_code, served.json()) == (200, openapi.described())
 
 
 async def test_it_is_served_with_every_route(library: Library) -> None:
-    async with httpx.AsyncClient(base_url=library.api, trust_env=False) as http:
+    async with web.client(base_url=library.api, trust_env=False) as http:
         served = (await http.get("/openapi.json")).json()
         assert (await http.post("/openapi.json")).status_code == 405
         assert served["paths"].items() >= openapi.described()["paths"].items()

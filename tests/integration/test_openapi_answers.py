@@ -16,6 +16,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from services.api import openapi
+from tests.support import web
 from tests.support.library import Library, running_library
 
 _EXAMPLES, _FEW = {"/v1/shape": 100}, 20  # of each operation
@@ -71,7 +72,7 @@ async def quick(
 async def real(quick: Library) -> Real:
     connection = await quick.connect()
     await connection.execute("INSERT INTO playlists (title) SELECT 'list ' || n FROM generate_series(1, 30) n")
-    async with httpx.AsyncClient(base_url=quick.api, timeout=60, trust_env=False) as http:
+    async with web.client(base_url=quick.api, timeout=60, trust_env=False) as http:
         queries: list[dict[str, str]] = []
         for definition in (
             {"table": "playlists"},

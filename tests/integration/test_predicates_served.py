@@ -5,10 +5,10 @@ import secrets
 import sys
 
 import asyncpg
-import httpx
 import pytest
 
 from medley.client import ShapeRefused
+from tests.support import web
 from tests.support.library import Follower, Library, rows_of
 
 WHERE = "j ->> 'artist' = $1 AND title ~ '^a'"
@@ -42,7 +42,7 @@ async def test_moves_in_and_out_and_a_row_that_ends_it(
 
 async def test_a_subset_of_such_a_shape(library: Library, table: str) -> None:
     query = {"table": table, "offset": "now", "where": WHERE, "params[1]": "Ann", "subset__where": "id < 100"}
-    async with httpx.AsyncClient() as http:
+    async with web.client() as http:
         answer = await http.get(f"{library.api}/v1/shape", params=query)
     assert [row["value"]["id"] for row in answer.json()["data"]] == ["1"]
 

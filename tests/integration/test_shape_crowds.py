@@ -13,6 +13,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from tests.support import web
 from tests.support.library import Library, until
 
 ROWS = 30_000  # of a kilobyte: three chunks of 10 MiB
@@ -31,7 +32,7 @@ async def table(library: Library) -> AsyncIterator[str]:
 @pytest_asyncio.fixture
 async def http(library: Library) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=100)
-    async with httpx.AsyncClient(base_url=library.api, timeout=60, limits=limits) as client:
+    async with web.client(base_url=library.api, timeout=60, limits=limits) as client:
         yield client
 
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support import web
 from tests.support.library import Library, running_library, until
 from tests.support.relay import Relay, relay
 
@@ -42,7 +42,7 @@ async def library(
 
 @pytest_asyncio.fixture
 async def status(library: Library) -> AsyncIterator[Status]:
-    async with httpx.AsyncClient(timeout=5) as http:
+    async with web.client(timeout=5) as http:
 
         async def ask() -> tuple[int, str]:
             answer = await http.get(f"{library.api}/v1/health")

@@ -9,13 +9,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support import web
 from tests.support.library import Library, until
 from tests.support.shape_reads import caught_up, shape
 
 
 @pytest_asyncio.fixture
 async def http(library: Library) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=library.api, timeout=60) as client:
+    async with web.client(base_url=library.api, timeout=60) as client:
         yield client
 
 

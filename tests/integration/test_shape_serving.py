@@ -14,6 +14,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from tests.support import web
 from tests.support.library import Library, running_library, until
 from tests.support.shape_reads import caught_up, shape
 
@@ -35,7 +36,7 @@ async def impatient(
 
 @pytest_asyncio.fixture
 async def http(impatient: Library) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=impatient.api, timeout=30, params={"secret": SECRET}) as client:
+    async with web.client(base_url=impatient.api, timeout=30, params={"secret": SECRET}) as client:
         yield client
 
 
@@ -248,7 +249,7 @@ async def test_there_is_room_for_so_many_and_who_leaves_makes_room(
     async with contextlib.AsyncExitStack() as streams:
         for _ in range(6):
             client = await streams.enter_async_context(
-                httpx.AsyncClient(base_url=impatient.api, timeout=30, params={"secret": SECRET})
+                web.client(base_url=impatient.api, timeout=30, params={"secret": SECRET})
             )
             await streams.enter_async_context(events(client, table, **state))
         refused = await shape(http, table, **state, live="true")
@@ -266,7 +267,7 @@ async def test_there_is_room_for_so_many_and_who_leaves_makes_room(
 
 
 async def test_the_secret(impatient: Library, table: str) -> None:
-    async with httpx.AsyncClient(base_url=impatient.api) as stranger:
+    async with web.client(base_url=impatient.api) as stranger:
         query = {"table": table, "offset": "-1"}
         for given in ({}, {"secret": "wrong"}, {"api_secret": ""}):
             for path in ("/v1/shape", "//v1//shape/", "/v1/%73hape", "/v1%2Fshape", "/v1/ingest/x", "/nowhere"):

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import asyncpg
-import httpx
 import pytest
 
+from tests.support import web
 from tests.support.library import Follower, Library, rows_of, until
 from tests.support.shapes import connected
 
@@ -209,7 +209,7 @@ async def test_a_shape_that_goes_takes_nothing_from_its_siblings(tables: Tables)
 
 
 async def _handle(tables: Tables, where: str) -> str:
-    async with httpx.AsyncClient(base_url=tables.library.api) as http:
+    async with web.client(base_url=tables.library.api) as http:
         query = {"table": tables.songs, "where": tables.clause(where), "offset": "now"}
         return str((await http.get("/v1/shape", params=query)).headers["electric-handle"])
 
@@ -283,7 +283,7 @@ async def test_shapes_are_opened_under_a_steady_load(tables: Tables) -> None:
 
 async def test_a_subset_is_of_the_rows_that_the_subquery_lets_in(tables: Tables) -> None:
     query = {"table": tables.songs, "where": tables.clause(PLAYLIST), "offset": "-1"}
-    async with httpx.AsyncClient(base_url=tables.library.api, timeout=60) as http:
+    async with web.client(base_url=tables.library.api, timeout=60) as http:
         first = await http.get("/v1/shape", params=query)
         stream = {**query, "offset": first.headers["electric-offset"], "handle": first.headers["electric-handle"]}
         found = await http.post("/v1/shape", params=stream, json={"order_by": "id", "limit": 2})

@@ -1,8 +1,8 @@
 """A subset over HTTP is rows of its shape, in the shape's own words."""
 
 import asyncpg
-import httpx
 
+from tests.support import web
 from tests.support.library import Library
 
 
@@ -10,7 +10,7 @@ async def test_a_subset_has_the_values_and_keys_of_the_snapshot(library: Library
     await database.execute("CREATE TABLE scores (id int PRIMARY KEY, who text, at timestamptz, points numeric)")
     await database.execute("INSERT INTO scores SELECT n, 'p/' || n % 3, now(), n / 2.0 FROM generate_series(1, 30) n")
     query = {"table": "scores", "where": "who = 'p/1'", "offset": "-1"}
-    async with httpx.AsyncClient(base_url=library.api, trust_env=False, timeout=60) as client:
+    async with web.client(base_url=library.api, trust_env=False, timeout=60) as client:
         first = await client.get("/v1/shape", params=query)
         whole = {row["key"]: row["value"] for row in first.json() if "key" in row}
         handle, offset = first.headers["electric-handle"], first.headers["electric-offset"]

@@ -3,16 +3,15 @@
 import secrets
 from pathlib import Path
 
-import httpx
-
 from medley.cli.embedded.ports import free_port
+from tests.support import web
 from tests.support.databases import MakeDatabase
 from tests.support.library import until
 from tests.support.shapes import connected, running_sync
 
 
 async def metrics(url: str) -> dict[str, float]:
-    async with httpx.AsyncClient() as http:
+    async with web.client() as http:
         answer = await http.get(url)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = [line for line in answer.text.splitlines() if not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""Commands of Python without the wait for their imports: forked from one process that has imported them.
+"""Commands and services of Python without the wait for their imports: forked from one process that has imported them.
 
 `python -m NAME` takes a second of processor time before its first line, and tests run hundreds. A fork is a process of
 its own all the same: with its arguments, environment, folder and files, run as the `__main__` of that module.
@@ -6,15 +6,18 @@ its own all the same: with its arguments, environment, folder and files, run as 
 
 import asyncio
 import atexit
+import gc
 import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,23 +25,69 @@ from typing import Any
 HERE = sys.platform == "linux"  # elsewhere a fork may break what the system's libraries keep
 
 
+class Fork:
+    """A running one, with as much of `asyncio.subprocess.Process` as tests use."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ending = asyncio.create_task(self._ended(reader, writer))
+
+    async def _ended(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+        try:
+            self.returncode = int(await reader.readline())
+        finally:
+            writer.close()
+        return self.returncode
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ending)
+
+    def send_signal(self, number: int) -> None:
+        """To one that has ended: nothing."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+Running = Fork | asyncio.subprocess.Process
+
+
+async def start(module: str, arguments: tuple[str, ...], env: dict[str, str], out: Path, err: Path) -> Running:
+    """`python -m MODULE`, started; what it writes is added to the two files."""
+    if not HERE:
+        return await _started(module, arguments, env, out, err)
+    asked = {
+        "arguments": [module, *arguments],
+        "env": env,
+        "cwd": str(Path.cwd()),
+        "out": str(out),
+        "err": str(err),
+    }
+    reader, writer = await asyncio.open_unix_connection(_origin(module))
+    writer.write(json.dumps(asked).encode() + b"\n")
+    return Fork(int(await reader.readline()), reader, writer)
+
+
+async def _started(module: str, arguments: tuple[str, ...], env: dict[str, str], out: Path, err: Path) -> Running:
+    with out.open("ab") as output, err.open("ab") as errors:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+        )
+
+
 async def run(module: str, arguments: tuple[str, ...], env: dict[str, str]) -> tuple[int, bytes, bytes]:
     """The exit code, what it wrote to standard output, and to standard error."""
     with tempfile.TemporaryDirectory(prefix="medley-fork-") as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        asked = {
-            "arguments": [module, *arguments],
-            "env": env,
-            "cwd": str(Path.cwd()),
-            "out": str(out),
-            "err": str(err),
-        }
-        reader, writer = await asyncio.open_unix_connection(_origin(module))
-        try:
-            writer.write(json.dumps(asked).encode() + b"\n")
-            code = int(await reader.readline())
-        finally:
-            writer.close()
+        code = await (await start(module, arguments, env, out, err)).wait()
         return code, out.read_bytes(), err.read_bytes()
 
 
@@ -57,6 +106,7 @@ def _origin(module: str) -> str:
 def serve(module: str, path: str) -> None:
     """Fork for whoever connects, until standard input ends."""
     runpy.run_module(module, run_name="imported")
+    gc.freeze()  # what is imported stays: no fork looks through it for garbage, nor copies it by looking
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen(128)
@@ -64,6 +114,7 @@ def serve(module: str, path: str) -> None:
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
             if not _fork():
+                listening.close()
                 _answer(connection)
             connection.close()
             _bury()
@@ -86,14 +137,16 @@ def _bury() -> None:
 
 
 def _answer(connection: socket.socket) -> None:
-    """In a fork: run the command in one more, and tell how it ended. Never returns."""
+    """In a fork: run the command in one more, and tell its pid, and how it ended. Never returns."""
     asked = json.loads(connection.makefile("rb").readline())
     pid = _fork()
     if not pid:
         connection.close()
         _become(asked)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    connection.sendall(f"{code}\n".encode())
+    with suppress(OSError):  # whoever asked may have gone
+        connection.sendall(f"{pid}\n".encode())
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        connection.sendall(f"{code}\n".encode())
     os._exit(0)
 
 

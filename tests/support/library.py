@@ -4,9 +4,9 @@ import asyncio
 import os
 import secrets
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import httpx
 
 from medley.cli.embedded.ports import free_port
 from medley.client import Copy, follow
+from tests.support import forks, web
 
 _PATIENCE = 60.0
 # Postgres's text forms, so that a copy can be compared with what SELECT says.
@@ -32,19 +33,12 @@ class Library:
     api: str
     logs: Path
     env: dict[str, str]
-    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    processes: dict[str, forks.Running] = field(default_factory=dict)
 
     async def start(self, name: str, service: str | None = None, **env: str) -> None:
         """Start `services.<service>` under this name; its output is in `logs/<name>.log`."""
-        with (self.logs / f"{name}.log").open("ab") as output:
-            self.processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                f"services.{service or name}",
-                env={**self.env, **env},
-                stdout=output,
-                stderr=output,
-            )
+        log = self.logs / f"{name}.log"
+        self.processes[name] = await forks.start(f"services.{service or name}", (), {**self.env, **env}, log, log)
 
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         process = self.processes.pop(name)
@@ -54,7 +48,7 @@ class Library:
 
     async def active(self, api: str | None = None) -> None:
         """Wait until the API, or another one, says that shapes are served and changes captured."""
-        async with httpx.AsyncClient() as http:
+        async with web.client() as http:
 
             async def healthy() -> bool:
                 try:
@@ -130,26 +124,29 @@ class Follower:
 
     async def reaches(self, rows: list[dict[str, str | None]], patience: float = _PATIENCE) -> None:
         """Wait until the copy holds exactly these rows, and check that nothing was lost or doubled on the way."""
-        wanted = _sorted(rows)
+        wanted, looked = _counted(rows), -1
 
         async def equal() -> bool:
+            nonlocal looked
             self.check()
-            if not self.copy.up_to_date or len(self.copy.rows) != len(wanted):
+            if not self.copy.up_to_date or len(self.copy.rows) != len(rows) or looked == len(self.messages):
                 return False
-            return _sorted(self.copy.rows.values()) == wanted
+            looked = len(self.messages)  # only what is new can have made them equal
+            return _counted(self.copy.rows.values()) == wanted
 
         try:
             await until(equal, "the copy equals SELECT", patience)
         except AssertionError:
-            have = _sorted(self.copy.rows.values())
-            missing = [row for row in wanted if row not in have]
-            extra = [row for row in have if row not in wanted]
-            raise AssertionError(f"missing {missing[:5]} ({len(missing)}), extra {extra[:5]} ({len(extra)})") from None
+            have = _counted(self.copy.rows.values())
+            missing, extra = [*(wanted - have).elements()], [*(have - wanted).elements()]
+            found = f"missing {[*map(sorted, missing[:5])]} ({len(missing)}), extra {[*map(sorted, extra[:5])]}"
+            raise AssertionError(f"{found} ({len(extra)})") from None
         assert self.copy.faults == []
 
 
-def _sorted(rows: Any) -> list[list[tuple[str, str | None]]]:
-    return sorted((sorted(row.items()) for row in rows), key=repr)
+def _counted(rows: Iterable[dict[str, str | None]]) -> Counter[frozenset[tuple[str, str | None]]]:
+    """A table without a key may hold a row twice."""
+    return Counter(frozenset(row.items()) for row in rows)
 
 
 async def rows_of(connection: asyncpg.Connection, table: str, where: str = "true") -> list[dict[str, str | None]]:

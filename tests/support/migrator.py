@@ -1,9 +1,7 @@
 """The migrator as people and scripts run it: a command, its exit code, what it prints."""
 
-import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +40,7 @@ class Migrations:
         """`medley migrate …` without looking for servers."""
         told = {"POSTGRES_DSN": self.dsn, "SCHEMA_DIR": str(self.folder), "MIGRATE_SCRATCH_DSN": self.scratch}
         env = {**os.environ, "LOG_FORMAT": "json", "POSTGRES_WAIT_SECONDS": "5", **told, **env}
-        code, out, err = await (forks.run if forks.HERE else _started)("services.migrator", arguments, env)
+        code, out, err = await forks.run("services.migrator", arguments, env)
         assert b"Traceback" not in err, err.decode()
         return Done(code, out.decode(), err.decode())
 
@@ -54,16 +52,3 @@ class Migrations:
         done = await self.apply(*arguments)
         assert done.code == 0, done
         return done
-
-
-async def _started(module: str, arguments: tuple[str, ...], env: dict[str, str]) -> tuple[int, bytes, bytes]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
-        env=env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out, err

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from medley.cli.embedded.ports import free_port
+from tests.support import web
 from tests.support.library import until
 from tests.support.servers import NotHere
 
@@ -64,7 +65,7 @@ class Nginx:
         async def count(request: httpx.Request) -> None:
             self.asked[request.url.params.get("table", "")] += 1
 
-        return httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, event_hooks={"request": [count]})
+        return web.client(base_url=self.url, timeout=60, trust_env=False, event_hooks={"request": [count]})
 
     async def log(self, table: str) -> list[Logged]:
         """The lines about the table, once all that was asked is there: they are written after the answer is sent."""
@@ -112,7 +113,7 @@ def _configured(folder: Path, origin: str, port: int) -> Path:
 
 
 async def _answers(url: str, process: asyncio.subprocess.Process, folder: Path) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with web.client(trust_env=False) as http:
 
         async def there() -> bool:
             assert process.returncode is None, (folder / "error.log").read_text()

@@ -15,6 +15,7 @@ import psutil
 from medley.cli.home import Home, State
 from medley.cli.settings import environment
 from medley.runtime.errors import ConfigurationError
+from tests.support import web
 
 MEDLEY = (sys.executable, "-m", "medley.cli")
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -91,7 +92,7 @@ class Up:
 
 def is_active(api: str) -> bool:
     try:
-        return bool(httpx.get(f"{api}/v1/health", trust_env=False, timeout=5).json() == {"status": "active"})
+        return bool(web.get(f"{api}/v1/health").json() == {"status": "active"})
     except (httpx.HTTPError, ValueError):
         return False
 

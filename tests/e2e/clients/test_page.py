@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from medley.cli.embedded.ports import free_port
 from tests.e2e.clients.programs import FOLDER, Program, running
+from tests.support import web
 from tests.support.library import Library, until
 
 pytestmark = pytest.mark.node
@@ -61,7 +62,7 @@ async def closed(library: Library) -> AsyncIterator[str]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     await library.start("closed", "api", API_PORT=str(port), API_SECRET=SECRET)
-    async with httpx.AsyncClient() as http:
+    async with web.client() as http:
 
         async def active() -> bool:
             try:
@@ -128,7 +129,7 @@ async def test_a_browser_asks_the_proxy_and_has_no_secret(
     there = await add_song(connection)
     async with running(node, proxy), running(node, path) as js:
         await follows(js, connection, there)
-    async with running(node, proxy), httpx.AsyncClient() as http:
+    async with running(node, proxy), web.client() as http:
 
         async def refuses_another_table() -> bool:
             try:

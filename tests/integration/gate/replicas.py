@@ -40,26 +40,26 @@ def close(was: Any, now: Any) -> bool:
 
 async def state_of(connection: asyncpg.Connection) -> State:
     """Every row of the tables that are there under their old names."""
-    state: State = {}
-    for table in TABLES:
-        if await connection.fetchval("SELECT to_regclass($1)", table) is not None:
-            keys = await _keys(connection, table)
-            state[table] = {}
-            for (text,) in await connection.fetch(f"SELECT to_jsonb(t) FROM {table} AS t"):
-                row = json.loads(text)
-                key = json.dumps([row[key] for key in keys])
-                state[table][key if key not in state[table] else f"{key} again"] = row
+    keys = await _keys(connection)
+    state: State = {table: {} for table in keys}
+    selects = [f"SELECT '{table}', to_jsonb(t)::text FROM {table} AS t" for table in keys]
+    for table, text in await connection.fetch(" UNION ALL ".join(selects)) if selects else ():
+        row = json.loads(text)
+        key = json.dumps([row[key] for key in keys[table]])
+        state[table][key if key not in state[table] else f"{key} again"] = row
     return state
 
 
-async def _keys(connection: asyncpg.Connection, table: str) -> list[str]:
-    """The columns of its primary key; those of old where there is none."""
+async def _keys(connection: asyncpg.Connection) -> dict[str, list[str]]:
+    """The columns of the primary key of each table that is there; those of old where there is none."""
     rows = await connection.fetch(
-        "SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid "
-        "AND a.attnum = ANY (i.indkey) WHERE i.indrelid = $1::text::regclass AND i.indisprimary ORDER BY 1",
-        table,
+        "SELECT name, (SELECT array_agg(a.attname::text ORDER BY 1) FROM pg_index AS i JOIN pg_attribute AS a "
+        "ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = to_regclass(name) "
+        "AND i.indisprimary) AS keys FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+        TABLES,
     )
-    return [row["attname"] for row in rows] or ["id"]
+    there = {row["name"]: row["keys"] or ["id"] for row in rows}
+    return {table: there[table] for table in TABLES if table in there}
 
 
 async def fed(replica: asyncpg.Connection, was: State, now: State, change: str) -> Outcome:
@@ -77,30 +77,33 @@ async def fed(replica: asyncpg.Connection, was: State, now: State, change: str) 
 
 async def _feed(replica: asyncpg.Connection, was: State, now: State) -> Outcome:
     fed: dict[str, list[Row]] = {}
+    all_keys = await _keys(replica)
     for table in TABLES:  # the parent first, as the WAL has it: its delete comes before those that it brings about
-        if table not in now:
-            return Outcome(BREAKS, "42P01")
-        keys = await _keys(replica, table)
+        if table not in now or table not in all_keys:
+            return Outcome(BREAKS, "42P01")  # as Postgres says: no such table
+        keys = all_keys[table]
         left = [[row.get(key) for key in keys] for row in now[table].values()]
         for gone in was.get(table, {}).values():
             if [gone.get(key) for key in keys] not in left:
                 condition = " AND ".join(f"{key}::text = '{gone[key]}'" for key in keys)
                 await replica.execute(f"DELETE FROM {table} WHERE {condition}")
         fed[table] = [row for key, row in now[table].items() if was.get(table, {}).get(key) != row]
+        columns = await _written(replica, table) if fed[table] else []
         for row in fed[table]:
-            await _upsert(replica, table, keys, row)
+            await _upsert(replica, table, keys, [name for name in columns if name in row], row)
     return _same(await state_of(replica), now, fed) if was else _kept(await state_of(replica), fed)
 
 
-async def _upsert(replica: asyncpg.Connection, table: str, keys: list[str], row: Row) -> None:
-    known = [
-        each["attname"]
-        for each in await replica.fetch(
-            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated = ''",
-            table,
-        )
-        if each["attname"] in row
-    ]
+async def _written(replica: asyncpg.Connection, table: str) -> list[str]:
+    """The columns that take a value."""
+    rows = await replica.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated = ''",
+        table,
+    )
+    return [row["attname"] for row in rows]
+
+
+async def _upsert(replica: asyncpg.Connection, table: str, keys: list[str], known: list[str], row: Row) -> None:
     columns = ", ".join(known)
     sets = ", ".join(f"{name} = excluded.{name}" for name in known if name not in keys)
     await replica.execute(

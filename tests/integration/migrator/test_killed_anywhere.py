@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,12 +15,14 @@ from medley.runtime.errors import MedleyError
 from medley.runtime.settings import SchemaSettings
 from services.migrator.app import Wishes, run
 from services.migrator.settings import MigrateSettings
+from tests.support import forks
 from tests.support.databases import MakeDatabase
 from tests.support.library import until
 from tests.support.migrated import postgres_settings
 from tests.support.relay import relay
 
 FILES = 3
+MIGRATOR, APPLY = "services.migrator", ("apply", "--no-announce", "--json")
 ALONE = "1600000009_alone.sql"
 MIGRATORS = """
     SELECT count(*) FROM pg_stat_activity
@@ -133,43 +134,35 @@ async def test_a_connection_that_dies_once_is_made_again_in_the_same_run(
     await other.close()
 
 
-async def _process(dsn: str, folder: Path) -> asyncio.subprocess.Process:
-    env = {**os.environ, "POSTGRES_DSN": dsn, "SCHEMA_DIR": str(folder), "LOG_FORMAT": "json"}
-    argv = ("-m", "services.migrator", "apply", "--no-announce", "--json")
-    return await asyncio.create_subprocess_exec(
-        sys.executable, *argv, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+def _env(dsn: str, folder: Path) -> dict[str, str]:
+    return {**os.environ, "POSTGRES_DSN": dsn, "SCHEMA_DIR": str(folder), "LOG_FORMAT": "json"}
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_kill_9_at_any_moment(new_database: MakeDatabase, folder: Path, seed: int) -> None:
+async def test_kill_9_at_any_moment(new_database: MakeDatabase, folder: Path, tmp_path: Path, seed: int) -> None:
     """Three kills of one database's migrators, then a run that is let alone."""
-    dsn, chance = await new_database(), random.Random(seed)  # noqa: S311
+    dsn, chance, log = await new_database(), random.Random(seed), tmp_path / "log"  # noqa: S311
     for _ in range(3):
-        process = await _process(dsn, folder)
+        process = await forks.start(MIGRATOR, APPLY, _env(dsn, folder), log, log)
         watching = await asyncpg.connect(dsn)
-        connected = False
-        while process.returncode is None and not connected:
-            connected = await watching.fetchval(MIGRATORS)
+        while process.returncode is None and not await watching.fetchval(MIGRATORS):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
         await asyncio.sleep(chance.random() * 0.08)  # anywhere in the work, not at a moment of our choice
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.communicate()
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
         await watching.close()
         await nobody_holds_on(dsn)
         await whole(dsn)
-    process = await _process(dsn, folder)
-    output, log = await process.communicate()
-    assert process.returncode == 0, (output, log)
+    code, output, errors = await forks.run(MIGRATOR, APPLY, _env(dsn, folder))
+    assert code == 0, (output, errors)
     assert await whole(dsn) == FILES
 
 
 async def test_twenty_migrators_at_once_on_an_empty_database(new_database: MakeDatabase, folder: Path) -> None:
     dsn = await new_database()
-    processes = await asyncio.gather(*(_process(dsn, folder) for _ in range(20)))
-    said = await asyncio.gather(*(process.communicate() for process in processes))
-    assert [process.returncode for process in processes] == [0] * 20, said
-    assert sum(output.count(b'"filename"') for output, _ in said) == FILES  # each applied by one of them
+    said = await asyncio.gather(*(forks.run(MIGRATOR, APPLY, _env(dsn, folder)) for _ in range(20)))
+    assert [code for code, _, _ in said] == [0] * 20, said
+    assert sum(output.count(b'"filename"') for _, output, _ in said) == FILES  # each applied by one of them
     assert await whole(dsn) == FILES
 
 
@@ -212,10 +205,6 @@ async def _resolve(dsn: str, name: str, folder: Path) -> None:
         await connection.execute("DROP INDEX CONCURRENTLY t0_name")
     await connection.close()
     word = "--applied" if valid else "--retry"
-    env = {**os.environ, "POSTGRES_DSN": dsn, "SCHEMA_DIR": str(folder)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.migrator", "resolve", name, word, env=env, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await process.communicate()
-    assert process.returncode == 0, said
+    code, _, errors = await forks.run(MIGRATOR, ("resolve", name, word), _env(dsn, folder))
+    assert code == 0, errors
     await attempt(dsn, folder)
