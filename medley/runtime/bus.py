@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError, BucketNotFoundError, NotFoundError, ServerError
+from nats.js.errors import APIError, BadRequestError, BucketNotFoundError, NotFoundError, ServerError
 from nats.js.kv import KeyValue
 
 from medley.contracts.streams import BUCKETS, STREAMS, Bucket, Stream
@@ -23,12 +23,18 @@ log = structlog.get_logger()
 
 _TRY_SECONDS = 5.0
 _NO_ROOM = 10047
+_FULL = 10023
 _LEAST_BYTES = 1024 * 1024
 
 
 def shown(servers: list[str]) -> str:
     """Addresses without user and password, for messages."""
     return ", ".join(f"{urlsplit(s).hostname}:{urlsplit(s).port or 4222}" for s in servers)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether JetStream refused a message since its store is full: to take something away is what helps."""
+    return isinstance(error, APIError) and error.err_code == _FULL
 
 
 async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None] | None = None) -> Client:

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
 from medley.contracts import headers, streams, subjects
@@ -39,10 +39,22 @@ class Registry:
         await self.shapes.update(record.handle, record.model_dump_json().encode(), last=revision)
 
     async def forget(self, handle: str) -> None:
-        """First the record, so that no client is led to the handle any more, then its messages. Repeat freely."""
-        await self.shapes.delete(handle)
-        await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_log(handle))
+        """First the record, so that no client is led to the handle any more, then its messages. Repeat freely.
+
+        On a bus without room even for that word, the snapshot first: without it, no shape is taken up again.
+        """
+        try:
+            await self.shapes.delete(handle)
+        except APIError as error:
+            if not bus.is_full(error):
+                raise
+            await self._purge(handle)
+            await self.shapes.delete(handle)
+        await self._purge(handle)
+
+    async def _purge(self, handle: str) -> None:
         await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_snapshot(handle))
+        await self.js.purge_stream(streams.SHAPES.name, subject=subjects.shape_log(handle))
 
     async def has_snapshot(self, handle: str) -> bool:
         """Whether the snapshot's first and last part are in the stream."""

@@ -10,6 +10,7 @@ import time
 import asyncpg
 import structlog
 from nats.aio.client import Client
+from nats.js.errors import APIError
 
 from medley.contracts import streams, subjects
 from medley.contracts.shapes import CaptureMark, HandlesRead, Heartbeat
@@ -18,7 +19,7 @@ from medley.runtime import bus
 from medley.runtime.errors import Transient
 from medley.runtime.settings import NatsSettings
 from medley.runtime.together import together
-from services.sync import budget, claims, reconcile
+from services.sync import budget, claims, reconcile, room
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
@@ -101,6 +102,10 @@ class Working:
             if not wanted:
                 raise Waiting("there are more workers than slices", _IDLE)
             await self._serve(client, wanted, lost)
+        except* APIError as refused:
+            if refused.subgroup(bus.is_full) is not None:
+                await room.make(client.jetstream(), self._settings.log_bytes)
+            raise
         finally:
             await bus.close(client)
 
