@@ -232,6 +232,7 @@ class Fanout:
         self.unseen.add(incoming.transaction.xid)
         self.holds.take(incoming)
         self.related.take(incoming)
+        self._end(self.related.overfull())
         self._distribute(incoming)
         self.inside = None if incoming.last else incoming.transaction
         if incoming.last:

@@ -32,6 +32,8 @@ class Incoming(NamedTuple):
     columns: list[list[Any]]
     """[name, type OID, modifier] of every column at that moment."""
     changes: list[dict[str, Any]]
+    size: int = 0
+    """Bytes of the message."""
 
 
 def parse(message: Msg) -> Incoming:
@@ -43,6 +45,7 @@ def parse(message: Msg) -> Incoming:
         oid=body["oid"],
         columns=body["columns"],
         changes=body["changes"],
+        size=len(message.data),
     )
 
 

@@ -55,6 +55,11 @@ class Follower:
         """The number of these messages of its tables that it has already: they are the first ones."""
         return next((place for place, message in enumerate(messages) if not self._has(message)), len(messages))
 
+    def lacks(self, messages: Sequence[Incoming]) -> bool:
+        """Whether one of these, of any tables, is to be given to it."""
+        relations = self.relations()
+        return any(message.oid in relations and not self._has(message) for message in messages)
+
     def _has(self, message: Incoming) -> bool:
         shape = self.shape
         return (

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 _PATIENCE = 30.0
 _PAUSE = 0.05
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of messages that wait to be evaluated."""
 
 
 class _Newcomer(NamedTuple):
@@ -50,6 +52,8 @@ class RelatedTier:
         """Messages of the followers' tables that are processed and not evaluated."""
         self._under_way: list[Incoming] = []
         """Those that are being evaluated, or whose entries are not given yet."""
+        self._size = 0
+        """Bytes of both."""
         self._newcomers: deque[_Newcomer] = deque()
         self._ended_at = 0
         """Sequence of the last message of the transaction that ended last."""
@@ -74,6 +78,7 @@ class RelatedTier:
         known = {message.sequence for message in self._waiting}
         self._waiting += [one for one in held if one.sequence > follower.fed and one.sequence not in known]
         self._waiting.sort(key=lambda message: message.sequence)
+        self._weigh()
 
     def remove(self, handle: str) -> None:
         self._followers.remove(handle)
@@ -82,10 +87,28 @@ class RelatedTier:
         """A message was processed."""
         if self._followers.reads(incoming.oid):
             self._waiting.append(incoming)
+            self._size += incoming.size
         if incoming.last:
             self._ended_at = incoming.sequence
             if self._waiting:
                 self._wake.set()
+
+    def overfull(self) -> list[Ended]:
+        """Those that end, since more waits for them than memory is given to; nothing waits then."""
+        if self._size <= _MOST_BYTES:
+            return []
+        waiting = [*self._under_way, *self._waiting]
+        every = self._followers.of_tables({message.oid for message in waiting})
+        late = [one for one in every if one.lacks(waiting)]
+        for follower in late:
+            self.remove(follower.shape.record.handle)
+        self._waiting = []
+        self._weigh()
+        reason = f"more than {_MOST_BYTES >> 20} MiB of changes of its tables wait for its subqueries"
+        return [Ended(one.shape, reason, refused=False) for one in late]
+
+    def _weigh(self) -> None:
+        self._size = sum(message.size for message in (*self._under_way, *self._waiting))
 
     def floor(self, sequence: int) -> int:
         """Up to where everything is evaluated, and given to its shapes, when so much is processed."""
@@ -117,6 +140,7 @@ class RelatedTier:
             self._waiting = self._waiting[len(self._under_way) :]
             outcome = await self._patiently(self._under_way)
             self._under_way, self._done = [], ended_at
+            self._weigh()
             give(outcome)
             for one in joined:
                 if not one.done():
