@@ -20,11 +20,11 @@ async def work(made: Path, folder: Path, out: Path) -> None:
 
 
 async def kept(plan: Plan, made: Path, folder: Path, out: Path) -> Outcome:
-    """Played, with what there is to look at in `out` when something differs."""
+    """Played, with what there is to look at in `out` when something differs, or a process ended by itself."""
     await asyncio.to_thread(folder.mkdir, mode=0o755)
     try:
         outcome = await play(plan, made, folder)
-        if outcome.differences:
+        if outcome.differences or outcome.ended:
             await asyncio.to_thread(_keep, plan, outcome, folder, out / folder.name)
             return outcome.model_copy(update={"folder": str(out / folder.name)})
         return outcome
@@ -38,7 +38,7 @@ def _keep(plan: Plan, outcome: Outcome, folder: Path, there: Path) -> None:
         for file in folder.glob(pattern):
             shutil.copy(file, there)
     (there / "plan.json").write_text(plan.model_dump_json(indent=1))
-    (there / "differences.txt").write_text("\n".join(outcome.differences))
+    (there / "differences.txt").write_text("\n".join((*outcome.differences, *outcome.ended)))
 
 
 if __name__ == "__main__":
