@@ -21,6 +21,10 @@ class BusLost(Transient):
     """The connection to NATS broke; the term ends, since acks and deliveries may be missing."""
 
 
+class StreamsGone(Transient):
+    """A stream or bucket is not the one that it was."""
+
+
 class Waiting(Transient):
     """There is nothing to do now; `pause` seconds later there may be."""
 

@@ -36,7 +36,7 @@ from services.sync.requests import Desk
 from services.sync.settings import SyncSettings
 from services.sync.slices import SliceLost, Slices
 from services.sync.taking_up import take_up
-from services.sync.terms import Waiting, fail_when
+from services.sync.terms import StreamsGone, Waiting, fail_when
 
 log = structlog.get_logger()
 
@@ -50,10 +50,6 @@ _IDLE = 1.0
 
 class Rebalanced(Transient):
     """Another share of the slices is this worker's now."""
-
-
-class StreamsGone(Transient):
-    """A stream or bucket is not the one that it was."""
 
 
 class Working:
