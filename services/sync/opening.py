@@ -140,15 +140,16 @@ class Openings:
             try:
                 unseen = self._fanout.unseen.now()
                 with self._fanout.holds.holding({table.oid, *(one.oid for one in reads)}) as held:
-                    shape = await self._look(session.connection, table, request, clause, unseen, held)
-                if shape is not None:
+                    looked = await self._look(session.connection, table, request, clause, unseen, held)
+                if looked is not None:
+                    shape, now = looked
                     # What was held may be older than the announced position: it is in the log before anybody can read.
                     await self._fanout.appends.flushed()
                     record = shape.record.whole()
                     revision = await claims.put(self._fanout.registry, self._slices, record)
                     self._by_digest[definition.digest()] = record.handle
                     self._reads.asked_for(record.handle, time.monotonic())
-                    self._start(self._export(session, shape, table, revision))
+                    self._start(self._export(session, shape, now, revision))
                     return record
             except BaseException:
                 if shape is not None:
@@ -178,8 +179,9 @@ class Openings:
         clause: tuple[Conditions | None, Predicate | None],
         unseen: tuple[int, ...],
         held: list[Incoming],
-    ) -> LiveShape | None:
-        """Take the snapshot and route the shape; None when the snapshot is older than what was fanned out."""
+    ) -> tuple[LiveShape, Table] | None:
+        """Take the snapshot and route the shape, of the table as it is then; None when the snapshot is older than what
+        was fanned out."""
         definition = request.definition
         conditions, predicate = clause
         reads = predicate.tables if predicate is not None else ()
@@ -221,7 +223,7 @@ class Openings:
             late_key=table.late_key,
         )
         shape = LiveShape(self._fanout.js, record)
-        return shape if await joining.join(self._fanout, shape, held, moment) else None
+        return (shape, table) if await joining.join(self._fanout, shape, held, moment) else None
 
     async def _now(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> ClauseTable:
         """A table that a subquery reads, as it is now. Raises Transient."""
