@@ -23,6 +23,7 @@ from services.sync import budget, claims, reconcile, room
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
+from services.sync.making import Making
 from services.sync.marks import Marks
 from services.sync.members import Members
 from services.sync.opening import Openings
@@ -120,7 +121,8 @@ class Working:
         await fanout.recover(records, position)
         reads = Reads(time.monotonic())
         exports = Exports(self._pool, js, self._settings)
-        openings = Openings(self._pool, fanout, self._settings, slices, exports, reads)
+        making = Making(self._pool, fanout, self._settings, slices, exports)
+        openings = Openings(fanout, slices, making, reads)
         renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
         purging = Purging(fanout, reads, self._settings)
         self._slices, self.fanout, self.desk.openings = slices, fanout, openings
