@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 
+from medley.runtime.postgres import GONE
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
 from services.sync.live import LiveShape
@@ -55,16 +56,16 @@ class Filling:
             log.info("shape opened", handle=record.handle, table=shape.table, rows=rows, seconds=seconds, tier=tier)
         except Exception as error:
             log.warning("snapshot failed", handle=record.handle, table=shape.table, error=str(error) or repr(error))
-            if (errors := _refusal(error, shape, session)) is not None:
+            if (errors := _refusal(error, shape)) is not None:
                 self._fanout.refusals.add(record.definition, errors)
             await self._fanout.drop(shape, "its snapshot failed")
         return None
 
 
-def _refusal(error: Exception, shape: LiveShape, session: Session) -> dict[str, list[str]] | None:
+def _refusal(error: Exception, shape: LiveShape) -> dict[str, list[str]] | None:
     """What the next who ask for such a shape are told; None when it may be tried again at once."""
     if isinstance(error, Refused):
         return error.errors
-    if shape.record.predicate is None or session.connection.is_closed() or not isinstance(error, asyncpg.PostgresError):
+    if shape.record.predicate is None or isinstance(error, GONE) or not isinstance(error, asyncpg.PostgresError):
         return None
     return {"where": [error.message or str(error)]}

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from medley.clauses.judge import RULES
-from medley.runtime.postgres import FAILURES
+from medley.runtime.postgres import FAILURES, GONE
 
 # A table that somebody has locked keeps those waiting who ask for it, but not for long: connections are few.
 _BEGIN = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'; {RULES}"
@@ -62,7 +62,7 @@ class Session:
             try:
                 yield self.connection
             except asyncpg.PostgresError:
-                if not self.connection.is_closed():
+                with suppress(*GONE):
                     await self.connection.execute("ROLLBACK TO SAVEPOINT locked")
                 raise
             finally:

@@ -49,6 +49,10 @@ async def repeat(what: str, term: Callable[[], Awaitable[None]], stop: asyncio.E
             continue
         except (*_TRANSIENT, ExceptionGroup) as error:
             log.warning(f"{what}: term ended", reason=_reason(error))
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            log.warning(f"{what}: term ended", reason="a library gave up what it waited for")
         waiting = False
         if clock() - started > _STEADY:
             pause = _FIRST_PAUSE

@@ -61,6 +61,21 @@ async def test_shapes_that_are_asked_for_at_once_stand_for_themselves(shapes: Sh
     assert await shapes.is_open((await slow).handle)
 
 
+async def test_a_session_that_ends_is_no_fault_of_the_clause(shapes: Shapes) -> None:
+    schema = await a_schema(shapes)
+    await shapes.database.execute(f"INSERT INTO {schema}.t VALUES (3, 3, 'slow')")
+    where = f"{schema}.slow(w) AND v > 2"
+    shape = await shapes.open("t", schema, where=where)
+
+    async def ended() -> bool:
+        found = f"FROM pg_stat_activity WHERE query LIKE 'COPY%{schema}%slow%'"
+        return bool(await shapes.database.fetchval(f"SELECT pg_terminate_backend(pid) {found}"))
+
+    await until(ended, "the session that reads its rows is ended")
+    await ends(shapes, shape)
+    assert (await shapes.open("t", schema, where=where)).handle != shape.handle
+
+
 @pytest.mark.parametrize(
     ("where", "change", "text"),
     [
