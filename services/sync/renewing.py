@@ -134,7 +134,7 @@ class Renewals:
             if not all(seen.sees(xid) for xid in unseen):
                 return None
             rows = await connection.fetch(SQL["present"], sorted(shape.relations), self._settings.publication)
-            if (reason := why_not(shape, {row["oid"]: row for row in rows})) is not None:
+            if (reason := why_not(shape.record.common, {row["oid"]: row for row in rows})) is not None:
                 raise Transient(reason)
             lsn = await joining.boundary(fanout, seen, held, moment)
             processed = fanout.sequence
