@@ -17,10 +17,10 @@ class RowKey:
         self.primary = tuple(column.name for column in sorted(keyed, key=lambda column: column.pk_index or 0))
         """The primary key's columns in its order; none where there is none."""
         self._columns = self.primary or tuple(sorted(column.name for column in columns))
-        self._prefix = f"{_quoted(schema)}.{_quoted(table)}"
+        self.prefix = f"{_quoted(schema)}.{_quoted(table)}"
 
     def of(self, row: Mapping[str, str | None]) -> str:
-        key = self._prefix
+        key = self.prefix
         for name in self._columns:
             value = row.get(name)
             key += "/_" if value is None else f'/"{value.replace("/", "//")}"'

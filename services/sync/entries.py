@@ -54,20 +54,21 @@ class Encoder:
     """Knows one shape's columns, key and clause, and writes its entries."""
 
     __slots__ = (
-        *("_columns", "_every_column", "_full", "_heads", "_key", "_keyed", "_relation", "_row_key"),
-        "_where",
+        *("_columns", "_every_column", "_full", "_heads", "_key", "_keyed", "_relation"),
+        *("_where", "row_key", "snapshot_headers"),
     )
 
     def __init__(self, record: ShapeRecord, where: Clause | None) -> None:
         definition = record.definition
         self._where = where
         self._columns = tuple(column.name for column in record.columns)
-        self._row_key = RowKey(definition.schema_name, definition.table, record.columns)
-        self._key = self._row_key.primary
+        self.row_key = RowKey(definition.schema_name, definition.table, record.columns)
+        self._key = self.row_key.primary
         self._keyed = bool(self._key)
         self._full = definition.replica == "full"
         self._every_column = definition.columns is None
         self._relation = [definition.schema_name, definition.table]
+        self.snapshot_headers = {"operation": "insert", "relation": self._relation}
         relation = orjson.dumps(self._relation)
         self._heads: dict[Operation, bytes] = {
             operation: b',"headers":{"operation":"%b","relation":%b,"lsn":"' % (operation.encode(), relation)
@@ -83,13 +84,7 @@ class Encoder:
     def snapshot_entry(self, values: list[str | None]) -> bytes:
         """One row of the snapshot, its values in the order of the shape's columns."""
         row = dict(zip(self._columns, values, strict=True))
-        return orjson.dumps(
-            {
-                "key": self._row_key.of(row),
-                "value": row,
-                "headers": {"operation": "insert", "relation": self._relation},
-            }
-        )
+        return orjson.dumps({"key": self.row_key.of(row), "value": row, "headers": self.snapshot_headers})
 
     def entries(self, change: ChangeJson, transaction: Transaction) -> list[Entry]:
         """What this change is for this shape: nothing, one entry, or two when the key changes. Raises Rotate."""
@@ -129,7 +124,7 @@ class Encoder:
         changed = [name for name in self._columns if old.get(name) != new.get(name)]
         if not changed:
             return []
-        before, after = self._row_key.of(old), self._row_key.of(new)
+        before, after = self.row_key.of(old), self.row_key.of(new)
         if before != after:
             return [
                 self._delete(old, change, transaction, key_change_to=after),
@@ -143,12 +138,12 @@ class Encoder:
         return [self._entry("update", after, value, change, transaction, old_value=old_value)]
 
     def _insert(self, row: Row, change: ChangeJson, transaction: Transaction, later: int = 0, **marks: str) -> Entry:
-        return self._entry("insert", self._row_key.of(row), self._whole(row), change, transaction, later, marks)
+        return self._entry("insert", self.row_key.of(row), self._whole(row), change, transaction, later, marks)
 
     def _delete(self, row: Row, change: ChangeJson, transaction: Transaction, **marks: str) -> Entry:
         whole = self._full or not self._keyed
         value = self._whole(row) if whole else {name: row.get(name) for name in self._key}
-        return self._entry("delete", self._row_key.of(row), value, change, transaction, 0, marks)
+        return self._entry("delete", self.row_key.of(row), value, change, transaction, 0, marks)
 
     def _whole(self, row: Row) -> Row:
         if self._every_column and len(row) == len(self._columns):

@@ -7,6 +7,7 @@ Chunks count from 0 without a gap; `snapshot-end` is the last thing in the last 
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nats.js import JetStreamContext
@@ -35,7 +36,7 @@ class Part(NamedTuple):
 
 
 class Cutter:
-    """Takes one row's JSON after another and returns the parts that it closes. Pure."""
+    """Takes rows as JSON and returns the parts that they close. Pure."""
 
     def __init__(self, chunk_bytes: int) -> None:
         self._chunk_bytes = chunk_bytes
@@ -45,17 +46,19 @@ class Cutter:
         self._part = 0
         self._chunk = 0
 
-    def row(self, entry: bytes) -> list[Part]:
+    def rows(self, entries: Iterable[bytes]) -> list[Part]:
         closed = []
-        if self._entries and self._part_size + len(entry) > PART_BYTES:
-            closed.append(self._close(final=False))
-        self._entries.append(entry)
-        self._part_size += len(entry) + 1
-        self._chunk_size += len(entry)
-        if self._chunk_size >= self._chunk_bytes:
-            closed.append(self._close(final=False))
-            self._chunk += 1
-            self._chunk_size = 0
+        for entry in entries:
+            size = len(entry)
+            if self._part_size + size > PART_BYTES and self._entries:
+                closed.append(self._close(final=False))
+            self._entries.append(entry)
+            self._part_size += size + 1
+            self._chunk_size += size
+            if self._chunk_size >= self._chunk_bytes:
+                closed.append(self._close(final=False))
+                self._chunk += 1
+                self._chunk_size = 0
         return closed
 
     def end(self, entry: bytes) -> Part:

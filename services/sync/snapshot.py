@@ -10,11 +10,11 @@ from nats.js import JetStreamContext
 
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime import copying
-from medley.sql.copy_text import fields
 from medley.sql.quoting import quote_identifier
 from medley.sql.visibility import Snapshot
 from services.sync.entries import Encoder
 from services.sync.parts import Cutter, Publisher
+from services.sync.rows import Rows
 from services.sync.shape_log import largest_entry
 from services.sync.table import Refused, Table
 
@@ -47,16 +47,16 @@ async def export(
     largest = largest_entry(js)
     rows = 0
     if record.definition.log == "full":
-        async for lines in copying.lines(connection, rows_of):
-            for line in lines:
-                entry = encoder.snapshot_entry(fields(line))
-                if len(entry) > largest:
-                    raise Refused(
-                        "table", f"a row of {len(entry)} bytes does not fit into a message of the bus ({largest} bytes)"
-                    )
-                for part in cutter.row(entry):
-                    await publisher.publish(part)
-            rows += len(lines)
+        encoded = Rows(record, encoder)
+        async for block in copying.blocks(connection, rows_of):
+            entries = encoded.entries(block)
+            if (longest := max(map(len, entries))) > largest:
+                raise Refused(
+                    "table", f"a row of {longest} bytes does not fit into a message of the bus ({largest} bytes)"
+                )
+            for part in cutter.rows(entries):
+                await publisher.publish(part)
+            rows += len(entries)
     await publisher.publish(cutter.end(_snapshot_end(Snapshot(*record.snapshot))))
     return rows, publisher
 

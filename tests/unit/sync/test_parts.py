@@ -12,7 +12,7 @@ END = b'{"headers":{"control":"snapshot-end"}}'
 
 def cut(sizes: list[int], chunk_bytes: int) -> list[Part]:
     cutter = Cutter(chunk_bytes)
-    made = [part for size in sizes for part in cutter.row(b'"' + b"x" * (size - 2) + b'"')]
+    made = [part for size in sizes for part in cutter.rows([b'"' + b"x" * (size - 2) + b'"'])]
     return [*made, cutter.end(END)]
 
 
