@@ -1,5 +1,6 @@
 """The connection pool, with the session settings that make text output one and the same everywhere."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -79,6 +80,14 @@ async def connect(
     raise Unavailable(
         f"no Postgres at {shown(dsn)} within {wait_seconds:g} s ({last}). Start it, or correct POSTGRES_DSN."
     )
+
+
+def is_closed(connection: Any) -> bool:
+    """Whether a pool's connection went away; the pool may have taken it back already, which the driver complains of."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def open_pool(settings: PostgresSettings, application: str) -> asyncpg.Pool:

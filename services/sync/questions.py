@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg
 
+from medley.runtime.postgres import is_closed
+
 # One plan for a statement that is asked again and again; compiling it would cost more than it saves.
 _SETTINGS = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = {ms:.0f};"
 _PREPARED = 200
@@ -33,7 +35,7 @@ class Questions:
 
     def lost(self) -> bool:
         """Whether the session went away under a question."""
-        return self._connection is not None and self._connection.is_closed()
+        return self._connection is not None and is_closed(self._connection)
 
     async def ask(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
         """Raises what Postgres says, also when the question took too long."""

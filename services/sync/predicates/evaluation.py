@@ -18,6 +18,7 @@ import structlog
 
 from medley.clauses import objects
 from medley.clauses.objects import Named
+from medley.runtime.postgres import is_closed
 from services.sync.predicates.statement import Question, Row, question
 from services.sync.predicates.template import Template
 from services.sync.predicates.units import Asked, Unit
@@ -101,7 +102,7 @@ class Evaluation:
         try:
             await self._fetch(question(table, rows, [one for _, one in asked]), [place for place, _ in asked], answers)
         except asyncpg.PostgresError as error:
-            if connection.is_closed():
+            if is_closed(connection):
                 raise
             if len(asked) > 1:
                 middle = len(asked) // 2
@@ -147,7 +148,7 @@ class Evaluation:
         try:
             await self._fetch(question(table, rows, [one]), [0], Answers())
         except asyncpg.PostgresError:
-            if connection.is_closed():
+            if is_closed(connection):
                 raise
             return True
         return False

@@ -16,7 +16,7 @@ from medley.clauses.judge import RULES
 from medley.clauses.objects import Named
 from medley.contracts.shapes import ClauseTable
 from medley.runtime.errors import Transient
-from medley.runtime.postgres import GONE
+from medley.runtime.postgres import GONE, is_closed
 from medley.sql.visibility import Snapshot
 from services.sync.catalog import SQL
 from services.sync.questions import Questions
@@ -73,7 +73,7 @@ class Reading:
                 await self._questions.close()
                 raise
             finally:
-                if not connection.is_closed():
+                if not is_closed(connection):
                     await connection.execute("ROLLBACK")
 
     async def versions(self, named: Collection[Named]) -> dict[Named, str]:
