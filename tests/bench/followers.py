@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections import deque
-from typing import cast
+from typing import NamedTuple, cast
 
 from tests.bench.wire import INSERT, Address, Head, framed, parsed, shape_path
 
@@ -17,6 +17,16 @@ _OPENING_AT_ONCE, _OPENING_SECONDS = 32, 300
 _HEADS = 4096
 
 __all__ = ["Followers", "shape_path"]
+
+
+class _Same(NamedTuple):
+    """The last answer to any of them, and what was made of it."""
+
+    path: bytes
+    data: bytes
+    request: bytes
+    body: bytes
+    rows: int
 
 
 class _Follower(asyncio.Protocol):
@@ -37,7 +47,10 @@ class _Follower(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
+        same = self._all.same
         self._buffer += data
+        if self._is_live and self._path == same.path and same.data.startswith(self._buffer):
+            return self._took_the_same(same, now)
         if self._streams:
             return self._took_events(now)
         if (frame := framed(self._buffer)) is not None:
@@ -45,6 +58,13 @@ class _Follower(asyncio.Protocol):
             del self._buffer[:]
             self._answered(head, body, now)
         return None
+
+    def _took_the_same(self, same: "_Same", now: float) -> None:
+        """What another one of the crowd was answered, or the beginning of that: nothing is new in it."""
+        if len(self._buffer) == len(same.data):
+            del self._buffer[:]
+            self.transport.write(same.request)
+            self._all.arrived(same.body, same.rows, now)
 
     def _answered(self, head: bytes, body: bytes, now: float) -> None:
         known = self._all.heads.get((self._path, head))
@@ -57,11 +77,12 @@ class _Follower(asyncio.Protocol):
         if known.up_to_date and self._all.events:
             self._streams = True
             following += b"&live_sse=true&experimental_live_sse=true"
-        self._ask(following)
+        request, rows = self._ask(following), body.count(INSERT)
         if self._is_live:
-            self._all.arrived(body, now)
+            self._all.same = _Same(self._path, b"\r\n\r\n".join((head, body)), request, body, rows)
+            self._all.arrived(body, rows, now)
         else:
-            self._all.before += body.count(INSERT)
+            self._all.before += rows
             if known.up_to_date:
                 self._is_live = True
                 self.live.set_result(None)
@@ -71,11 +92,14 @@ class _Follower(asyncio.Protocol):
         """Whole lines; what a chunk of the transfer adds between them does no harm."""
         end = self._buffer.rfind(b"\n\n") + 2
         if end > 1:
-            self._all.arrived(bytes(self._buffer[:end]), now)
+            events = bytes(self._buffer[:end])
+            self._all.arrived(events, events.count(INSERT), now)
             del self._buffer[:end]
 
-    def _ask(self, following: bytes) -> None:
-        self.transport.write(self._all.address.request(self._path + following))
+    def _ask(self, following: bytes) -> bytes:
+        request = self._all.address.request(self._path + following)
+        self.transport.write(request)
+        return request
 
 
 class Followers:
@@ -85,6 +109,7 @@ class Followers:
         self.address, self._paths, self.events, self._keep = Address.of(url), paths, events, keep
         self.heads: dict[tuple[bytes, bytes], Head] = {}
         self.before = 0
+        self.same = _Same(b"", b"", b"", b"", 0)
         self._clock = time.time() - time.perf_counter()
         self._rows, self._times = 0, list[tuple[float, int]]()
         self._bodies = list[tuple[float, bytes]]()
@@ -144,8 +169,8 @@ class Followers:
         for follower in self._followers:
             follower.transport.abort()
 
-    def arrived(self, body: bytes, now: float) -> None:
-        if rows := body.count(INSERT):
+    def arrived(self, body: bytes, rows: int, now: float) -> None:
+        if rows:
             self._rows += rows
             self._times.append((now, rows))
             if self._keep:

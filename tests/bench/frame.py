@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     from tests.bench.stage import Stage
 
 
-class TooSlow(Exception):
-    """A size was not reached in the time that it has; says what was."""
-
-
 class Wrong(Exception):
     """What was counted at the clients is not what was written: there is no figure."""
 
@@ -37,6 +33,14 @@ class Sample:
     figures: Mapping[str, float]
     operations: int = 0
     used: Used = field(default_factory=Used)
+
+
+class TooSlow(Exception):
+    """A size was not reached in the time that it has; says what was, and has the figures so far."""
+
+    def __init__(self, text: str, sample: Sample | None = None) -> None:
+        super().__init__(text)
+        self.sample = sample
 
 
 Measure = Callable[["Stage", int], Awaitable[Sample]]

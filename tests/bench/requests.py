@@ -12,6 +12,7 @@ from tests.bench.wire import Address, framed, shape_path
 from tests.bench.writing import FILLER
 
 _SECONDS, _WARMING = 3.0, 0.5
+_FINE = b"HTTP/1.1 200"
 
 
 class _Asking(asyncio.Protocol):
@@ -24,12 +25,17 @@ class _Asking(asyncio.Protocol):
         self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) == self._loop.whole and data.startswith(_FINE) and not self._buffer:
+            self._loop.answers += 1  # as long as the one before, in one piece: that is an answer
+            self.transport.write(self._request)
+            return
         self._buffer += data
         if (frame := framed(self._buffer)) is None:
             return
-        if not self._buffer.startswith(b"HTTP/1.1 200"):
+        if not self._buffer.startswith(_FINE):
             self._loop.wrong = self._loop.wrong or bytes(self._buffer[:300])
         self._loop.answers += 1
+        self._loop.whole = frame[1]
         self._loop.bytes = frame[1] - frame[0] - 4
         del self._buffer[:]
         self.transport.write(self._request)
@@ -41,7 +47,7 @@ class Closed:
     def __init__(self, url: str, path: bytes, connections: int) -> None:
         self._address, self._connections = Address.of(url), connections
         self._request = self._address.request(path)
-        self.answers = self.bytes = 0
+        self.answers = self.bytes = self.whole = 0
         self.wrong = b""
         self._asking: list[asyncio.Transport] = []
 
@@ -120,7 +126,7 @@ async def bare_snapshot(stage: Stage, connections: int) -> Sample:
 _LIMIT = "a program that answers each with ready bytes, as many of them"
 
 
-_SIZES = ("connections", (1, 8, 32, 128), (32,))
+_SIZES = ("connections", (1, 8, 32, 128), (1, 32))
 LINES = [
     Line(
         *("requests", "tail: an offset with nothing behind it", *_SIZES, tail, bare_tail, _LIMIT),

@@ -70,7 +70,10 @@ async def _measure(stage: Stage, result: Result, runs: int, progress: Progress) 
                 progress.say(f"run {number + 1} of {runs}, the limit")
                 async with asyncio.timeout(_PATIENCE):
                     result.limits.append(await line.limit(stage, size))
-    except (TooSlow, Wrong) as reason:
+    except TooSlow as reason:
+        result.failure = str(reason)
+        result.ours += [reason.sample] if reason.sample else []
+    except Wrong as reason:
         result.failure = str(reason)
     except Exception as error:
         result.failure = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error) else ''}"
