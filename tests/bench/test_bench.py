@@ -1,0 +1,75 @@
+"""The bench runs: some lines, quickly, give JSON, a table and charts; and goals are judged right."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from medley.cli.embedded.wheels import MissingWheel
+from tests.bench import __main__ as bench
+from tests.bench import report, results
+from tests.bench.frame import Goal, Line, Result, Sample, Used
+from tests.bench.stage import Stage
+from tests.support.servers import nothing
+
+_SVG = "http://www.w3.org/2000/svg"
+
+
+async def _nothing(_: Stage, size: int) -> Sample:
+    return Sample({})
+
+
+_LINE = Line("some", "a line", "clients", (10, 100), (10,), _nothing, goals=(Goal("ms", "<=", 5, peer="11"),))
+
+
+def _result(line: Line, size: int, ours: list[float], limits: list[float] | None = None) -> Result:
+    used = Used({"api": 0.5, "nats": 0.25, "postgres": 9.0}, {"api": 50_000_000, "nats": 9}, 0.125)
+    samples = [Sample({"ms": value}, 1000, used) for value in ours]
+    return Result(line, size, samples, [Sample({"ms": value}) for value in limits or []])
+
+
+def test_a_row_is_the_median_beside_its_limit_and_its_goal() -> None:
+    (row,) = results.rows([_result(_LINE, 10, [4.0, 9.0, 3.0], [2.0, 1.0, 4.0])])
+    assert (row.ours, row.limit, row.ratio, row.spread, row.met, row.peer) == (4.0, 2.0, 2.0, 6.0, True, "11")
+    assert (row.cpu_us, row.rss_mb, row.client_cpu_us) == (750.0, 50.0, 125.0)  # Postgres is apart
+
+
+def test_a_goal_may_be_a_part_of_the_limit_or_of_another_size() -> None:
+    of_limit = replace(_LINE, goals=(Goal("ms", ">=", 0.6, of="limit"),))
+    assert [row.met for row in results.rows([_result(of_limit, 10, [5.0], [10.0])])] == [False]
+    of_size = replace(_LINE, goals=(Goal("ms", ">=", 0.8, (100,), of=10),))
+    rows = results.rows([_result(of_size, 10, [10.0]), _result(of_size, 100, [8.5])])
+    assert [row.met for row in rows] == [None, True]
+    assert [row.met for row in results.rows([_result(of_size, 100, [8.5])])] == [None], (
+        "the other size was not measured"
+    )
+
+
+def test_a_change_is_marked_when_it_is_beyond_the_spread_of_both() -> None:
+    old = results.document({}, [_result(_LINE, 10, [10.0, 12.0]), _result(_LINE, 100, [10.0, 11.0])])
+    new = results.document({}, [_result(_LINE, 10, [12.0, 12.5]), _result(_LINE, 100, [20.0, 20.5])])
+    marks = [line[0] for line in report.compared(old, new)]
+    assert marks == [" ", "!"]
+
+
+def test_some_lines_quickly(tmp_path: Path) -> None:
+    arguments = ["--quick", "--only", "tail,long poll", "--results", str(tmp_path)]
+    try:
+        assert bench.main(arguments) == 0
+    except MissingWheel as missing:
+        nothing([str(missing)])
+    document = json.loads((tmp_path / "latest.json").read_text())
+    assert {"cpu", "cores", "kernel", "python", "versions", "date", "commit", "load_before"} <= document[
+        "machine"
+    ].keys()
+    assert [line["failure"] for line in document["lines"]] == [""] * 3
+    for row in document["rows"]:
+        assert row["ours"] > 0
+        assert row["limit"] > 0
+        assert row["cpu_us"] > 0
+        assert row["rss_mb"] > 0
+    table = (tmp_path / "latest.md").read_text()
+    assert "| tail: an offset with nothing behind it | 32 connections | requests/s |" in table
+    (chart,) = tmp_path.glob("*.svg")
+    drawn = ElementTree.fromstring(chart.read_text())  # noqa: S314 - our own
+    assert len(drawn.findall(f".//{{{_SVG}}}polyline")) == 5, "two figures with limits, and CPU"
