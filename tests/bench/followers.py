@@ -8,32 +8,20 @@ import asyncio
 import re
 import time
 from collections import deque
-from typing import NamedTuple, cast
+from typing import cast
 
-from tests.bench.wire import INSERT, Address, Head, framed, parsed, shape_path
+from tests.bench.wire import INSERT, Address, framed, parsed, shape_path
 
 _ID, _AT = re.compile(rb'"id":"(\d+)"'), re.compile(rb'"at":"([0-9.]+)"')
 _OPENING_AT_ONCE, _OPENING_SECONDS = 32, 300
-_HEADS = 4096
 
 __all__ = ["Followers", "shape_path"]
-
-
-class _Same(NamedTuple):
-    """The last answer to any of them, and what was made of it."""
-
-    path: bytes
-    data: bytes
-    request: bytes
-    body: bytes
-    rows: int
 
 
 class _Follower(asyncio.Protocol):
     def __init__(self, all_: "Followers", path: bytes) -> None:
         self._all, self._path = all_, path
         self._buffer = bytearray()
-        self._heads: dict[bytes, Head] = {}
         self.live = asyncio.get_running_loop().create_future()
         self._streams = self._is_live = False
         self.place = b""
@@ -47,10 +35,7 @@ class _Follower(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
-        same = self._all.same
         self._buffer += data
-        if self._is_live and self._path == same.path and same.data.startswith(self._buffer):
-            return self._took_the_same(same, now)
         if self._streams:
             return self._took_events(now)
         if (frame := framed(self._buffer)) is not None:
@@ -59,17 +44,8 @@ class _Follower(asyncio.Protocol):
             self._answered(head, body, now)
         return None
 
-    def _took_the_same(self, same: "_Same", now: float) -> None:
-        """What another one of the crowd was answered, or the beginning of that: nothing is new in it."""
-        if len(self._buffer) == len(same.data):
-            del self._buffer[:]
-            self.transport.write(same.request)
-            self._all.arrived(same.body, same.rows, now)
-
     def _answered(self, head: bytes, body: bytes, now: float) -> None:
-        known = self._all.heads.get((self._path, head))
-        if known is None:
-            known = self._all.keep_head((self._path, head), parsed(head))
+        known = parsed(head)
         if known.status != 200:
             return self._all.failed(f"{self._path.decode()}: {known.status} {body[:300]!r}", self.live)
         self.place = known.place
@@ -77,9 +53,9 @@ class _Follower(asyncio.Protocol):
         if known.up_to_date and self._all.events:
             self._streams = True
             following += b"&live_sse=true&experimental_live_sse=true"
-        request, rows = self._ask(following), body.count(INSERT)
+        self._ask(following)
+        rows = body.count(INSERT)
         if self._is_live:
-            self._all.same = _Same(self._path, b"\r\n\r\n".join((head, body)), request, body, rows)
             self._all.arrived(body, rows, now)
         else:
             self._all.before += rows
@@ -96,10 +72,8 @@ class _Follower(asyncio.Protocol):
             self._all.arrived(events, events.count(INSERT), now)
             del self._buffer[:end]
 
-    def _ask(self, following: bytes) -> bytes:
-        request = self._all.address.request(self._path + following)
-        self.transport.write(request)
-        return request
+    def _ask(self, following: bytes) -> None:
+        self.transport.write(b"GET " + self._path + following + self._all.rest)
 
 
 class Followers:
@@ -107,9 +81,8 @@ class Followers:
 
     def __init__(self, url: str, paths: list[bytes], events: bool = False, keep: bool = False) -> None:
         self.address, self._paths, self.events, self._keep = Address.of(url), paths, events, keep
-        self.heads: dict[tuple[bytes, bytes], Head] = {}
+        self.rest = self.address.rest
         self.before = 0
-        self.same = _Same(b"", b"", b"", b"", 0)
         self._clock = time.time() - time.perf_counter()
         self._rows, self._times = 0, list[tuple[float, int]]()
         self._bodies = list[tuple[float, bytes]]()
@@ -176,12 +149,6 @@ class Followers:
             if self._keep:
                 self._bodies.append((now, body))
             self._changed.set()
-
-    def keep_head(self, key: tuple[bytes, bytes], head: Head) -> Head:
-        if len(self.heads) >= _HEADS:
-            self.heads.clear()
-        self.heads[key] = head
-        return head
 
     def failed(self, why: str, live: "asyncio.Future[None]") -> None:
         if self._ended:

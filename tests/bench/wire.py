@@ -1,8 +1,9 @@
 """HTTP/1.1 as the load clients speak it: prepared requests, and answers looked at only where needed."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 _END = b"\r\n\r\n"
 INSERT = b'"operation":"insert"'
@@ -28,8 +29,13 @@ class Address(NamedTuple):
         parts = urlsplit(url)
         return cls(parts.hostname or "127.0.0.1", parts.port or 80)
 
+    @property
+    def rest(self) -> bytes:
+        """What follows the path in a request."""
+        return f" HTTP/1.1\r\nhost: {self.host}\r\n\r\n".encode()
+
     def request(self, path: bytes) -> bytes:
-        return b"GET " + path + b" HTTP/1.1\r\nhost: " + self.host.encode() + b"\r\n\r\n"
+        return b"GET " + path + self.rest
 
 
 def shape_path(table: str, where: str = "", params: Mapping[str, str] | None = None) -> bytes:
@@ -43,25 +49,36 @@ def framed(data: bytes | bytearray) -> tuple[int, int] | None:
     head = data.find(_END)
     if head < 0:
         return None
-    lower = bytes(data[:head]).lower()
-    start = lower.find(b"content-length:")
-    if start < 0:
-        if b"transfer-encoding: chunked" not in lower:
+    if (start := _after(data, b"\r\ncontent-length:", head)) < 0:
+        if _after(data, b"\r\ntransfer-encoding: chunked", head) < 0:
             return head, head + 4  # 204, 304
         return (head, len(data)) if data.endswith(b"0\r\n\r\n") else None
-    stop = lower.find(b"\r", start)
-    end = head + 4 + int(lower[start + 15 : stop if stop > 0 else head])
+    end = head + 4 + int(data[start : data.find(b"\r", start)])
     return (head, end) if len(data) >= end else None
 
 
 def parsed(head: bytes) -> Head:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    up_to_date = "electric-up-to-date" in headers
-    place = {"offset": headers.get("electric-offset", ""), "handle": headers.get("electric-handle", "")}
-    live = {"live": "true", "cursor": headers.get("electric-cursor", "")} if up_to_date else {}
-    return Head(int(first.split()[1]), _query({**place, **live}), _query(place), up_to_date)
+    handle, offset = _value(head, b"\r\nelectric-handle:"), _value(head, b"\r\nelectric-offset:")
+    place = b"&offset=" + offset + b"&handle=" + _quoted(handle)
+    up_to_date = _after(head, b"\r\nelectric-up-to-date:", len(head)) >= 0
+    live = b"&live=true&cursor=" + _value(head, b"\r\nelectric-cursor:") if up_to_date else b""
+    return Head(int(head[9:12]), place + live, place, up_to_date)
 
 
-def _query(parameters: Mapping[str, str]) -> bytes:
-    return b"&" + urlencode(parameters).encode()
+def _after(data: bytes | bytearray, name: bytes, end: int) -> int:
+    """The place behind a header's name, which nearly everybody writes in small letters; -1 where it is not."""
+    start = data.find(name, 0, end)
+    if start < 0:
+        start = bytes(data[:end]).lower().find(name)
+    return start + len(name) if start >= 0 else -1
+
+
+def _value(head: bytes, name: bytes) -> bytes:
+    start = _after(head, name, len(head))
+    end = head.find(b"\r", start)
+    return head[start : end if end >= 0 else len(head)].strip() if start >= 0 else b""
+
+
+@lru_cache(16_384)
+def _quoted(handle: bytes) -> bytes:
+    return quote_plus(handle).encode()
