@@ -84,6 +84,12 @@ class Line:
     ours_only: bool = False
     once: int | None = None
 
+    def runs(self, size: int, runs: int) -> int:
+        """Sizes that no goal is about are there for the curve: once."""
+        about = {number for goal in self.goals for number in (*goal.sizes, goal.of)}
+        judged = size in about or any(not goal.sizes for goal in self.goals)
+        return runs if judged and (self.once is None or size < self.once) else 1
+
 
 @dataclass(slots=True)
 class Result:

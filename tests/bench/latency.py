@@ -75,7 +75,7 @@ async def insert_alone(stage: Stage, count: int) -> Sample:
         return Sample(spread(found), count)
 
 
-_SECONDS, _LONG = 10, 60
+_SECONDS, _LONG = 8, 60
 
 
 def _transactions(rate: int) -> int:

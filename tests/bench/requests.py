@@ -11,7 +11,7 @@ from tests.bench.stage import Stage
 from tests.bench.wire import Address, framed, shape_path
 from tests.bench.writing import FILLER
 
-_SECONDS, _WARMING = 3.0, 0.5
+_SECONDS, _WARMING = 2.5, 0.5
 _FINE = b"HTTP/1.1 200"
 
 

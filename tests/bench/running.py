@@ -52,7 +52,7 @@ async def run(stage: Stage, steps: list[tuple[Line, int]], runs: int, progress: 
         with progress.step(line, size):
             started = time.monotonic()
             result = Result(line, size)
-            await _measure(stage, result, 1 if line.once is not None and size >= line.once else runs, progress)
+            await _measure(stage, result, line.runs(size, runs), progress)
             result.seconds = time.monotonic() - started
             results.append(result)
     return results

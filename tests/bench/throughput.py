@@ -6,7 +6,7 @@ from tests.bench.stage import Stage
 from tests.bench.writing import Written, many, pgbench, single, written
 
 _ROWS = 60_000
-_FEW = 10_000
+_FEW = 8000
 """Rows of single-row transactions."""
 
 
