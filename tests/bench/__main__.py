@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,24 +51,26 @@ def chosen(only: str, ours: bool) -> list[Line]:
     return [
         line
         for line in LINES
-        if (ours or not line.ours_only)
-        and (not words or any(word == line.family or word in line.name.lower() for word in words))
+        if (ours or not line.ours_only) and (not words or any(_names(word, line) for word in words))
     ]
+
+
+def _names(word: str, line: Line) -> bool:
+    families = {line.family for line in LINES}
+    return word == line.family if word in families else word in line.name.lower()
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     load = os.getloadavg()[0]
     lines = chosen(arguments.only, ours=not arguments.url)
     if not lines:
-        raise SystemExit(f"no line is named {arguments.only!r}; families: {', '.join({line.family for line in LINES})}")
+        families = ", ".join(dict.fromkeys(line.family for line in LINES))
+        raise SystemExit(f"no line is named {arguments.only!r}; families: {families}")
     steps = running.plan(lines, arguments.quick)
     progress = running.Progress(steps, results.seconds_known(arguments.results / "latest.json"))
-    asked = arguments.url
-    on = stage.theirs(asked, arguments.database, arguments.pid) if asked else stage.ours()
-    print("starting the servers …", file=sys.stderr)
-    async with on as there:
-        found = await running.run(there, steps, 1 if arguments.quick else arguments.runs, progress)
-        return results.document(results.machine(load, there.info), found)
+    there = partial(stage.theirs, arguments.url, arguments.database, arguments.pid) if arguments.url else stage.ours
+    found, info = await running.run(there, steps, 1 if arguments.quick else arguments.runs, progress)
+    return results.document(results.machine(load, info), found)
 
 
 async def _until_told(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -103,18 +103,26 @@ class Followers:
                 self._followers.append(follower)
                 await follower.live
 
-        async with asyncio.timeout(_OPENING_SECONDS):
-            await asyncio.gather(*(next_ones() for _ in range(_OPENING_AT_ONCE)))
+        try:
+            async with asyncio.timeout(_OPENING_SECONDS):
+                await asyncio.gather(*(next_ones() for _ in range(_OPENING_AT_ONCE)))
+        except TimeoutError:
+            count = sum(follower.live.done() for follower in self._followers)
+            said = f"{count:,} of {len(self._paths):,} clients had caught up after {_OPENING_SECONDS} s"
+            raise RuntimeError(said) from None
         return self.before
 
     async def arrivals(self, rows: int, patience: float) -> list[tuple[float, int]]:
         """When, and how many each time, once so many have come since the last call. Clock: `time.perf_counter`."""
-        async with asyncio.timeout(patience):
-            while self._rows < rows:
-                if self._failure:
-                    raise RuntimeError(self._failure)
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(patience):
+                while self._rows < rows and not self._failure:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            self._failure = f"{self._rows:,} of {rows:,} rows had come after {patience:g} s"
+        if self._failure:
+            raise RuntimeError(self._failure)
         if self._rows > rows:
             raise RuntimeError(f"{self._rows} rows came where {rows} were written")
         times, self._times, self._rows = self._times, [], 0

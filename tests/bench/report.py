@@ -93,9 +93,7 @@ def _panels(rows: list[Row]) -> Iterable[Panel]:
 
 
 def write(document: dict[str, Any], folder: Path) -> None:
-    """The table and the charts; charts of before that are not of this run go."""
-    for old in folder.glob("*.svg"):
-        old.unlink()
+    """The table and the charts."""
     (folder / "latest.md").write_text(markdown(document))
     for name, text in charts(document).items():
         (folder / name).write_text(text)

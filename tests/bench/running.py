@@ -3,9 +3,10 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from itertools import groupby
+from typing import Any
 
 from tests.bench.frame import Line, Result, TooSlow, Wrong
 from tests.bench.stage import Stage
@@ -46,16 +47,30 @@ class Progress:
         print(f"[{self._number}/{self._all}] {where}: {what} (about {left:.0f} min left)", file=sys.stderr, flush=True)
 
 
-async def run(stage: Stage, steps: list[tuple[Line, int]], runs: int, progress: Progress) -> list[Result]:
-    results = []
-    for line, size in steps:
-        with progress.step(line, size):
-            started = time.monotonic()
-            result = Result(line, size)
-            await _measure(stage, result, line.runs(size, runs), progress)
-            result.seconds = time.monotonic() - started
-            results.append(result)
-    return results
+Open = Callable[[], AbstractAsyncContextManager[Stage]]
+
+
+async def run(
+    open_: Open, steps: list[tuple[Line, int]], runs: int, progress: Progress
+) -> tuple[list[Result], dict[str, Any]]:
+    """The results, and what the stage says of itself. Each family has a stage of its own."""
+    results: list[Result] = []
+    info: dict[str, Any] = {}
+    for family, members in groupby(steps, key=lambda step: step[0].family):
+        print(f"{family}: starting the servers …", file=sys.stderr, flush=True)
+        async with open_() as stage:
+            info = stage.info
+            results += [await _result(stage, line, size, runs, progress) for line, size in members]
+    return results, info
+
+
+async def _result(stage: Stage, line: Line, size: int, runs: int, progress: Progress) -> Result:
+    with progress.step(line, size):
+        started = time.monotonic()
+        result = Result(line, size)
+        await _measure(stage, result, line.runs(size, runs), progress)
+        result.seconds = time.monotonic() - started
+    return result
 
 
 async def _measure(stage: Stage, result: Result, runs: int, progress: Progress) -> None:

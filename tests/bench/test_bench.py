@@ -2,14 +2,22 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
+
+import pytest
 
 from medley.cli.embedded.wheels import MissingWheel
 from tests.bench import __main__ as bench
 from tests.bench import report, results
+from tests.bench.apart import Apart, Failed, apart
+from tests.bench.bare import Bare
+from tests.bench.followers import Followers
 from tests.bench.frame import Goal, Line, Result, Sample, Used
-from tests.bench.stage import Stage
+from tests.bench.requests import Closed
+from tests.bench.stage import Stage, until
+from tests.bench.wire import shape_path
 from tests.support.servers import nothing
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -52,8 +60,34 @@ def test_a_change_is_marked_when_it_is_beyond_the_spread_of_both() -> None:
     assert marks == [" ", "!"]
 
 
+async def test_clients_count_what_a_program_with_ready_bytes_answers() -> None:
+    async with apart(Bare, 500) as server:
+        url = await server.ask("listen")
+        async with apart(Followers, url, [shape_path("bench")] * 50, False, True) as crowd:
+            assert await crowd.ask("live") == 0
+            await until(partial(_wait, server, 50), "all wait")
+            await server.ask("release")
+            assert sum(rows for _, rows in await crowd.ask("arrivals", 50, 30)) == 50
+            assert await crowd.ask("distinct") == (50, 1)
+        async with apart(Closed, url, shape_path("bench") + b"&offset=-1", 4) as client:
+            assert await client.ask("connect") == 500
+            answers, seconds = await client.ask("count", 0.2)
+            assert answers > 0
+            assert seconds > 0
+
+
+async def _wait(server: Apart, count: int) -> bool:
+    return bool(await server.ask("waits") == count)
+
+
+async def test_a_client_apart_says_why_it_failed() -> None:
+    async with apart(Bare) as server:
+        with pytest.raises(Failed, match="AttributeError"):
+            await server.ask("nonsense")
+
+
 def test_some_lines_quickly(tmp_path: Path) -> None:
-    arguments = ["--quick", "--only", "tail,long poll", "--results", str(tmp_path)]
+    arguments = ["--quick", "--only", "many rows,one transaction", "--results", str(tmp_path)]
     try:
         assert bench.main(arguments) == 0
     except MissingWheel as missing:
@@ -64,12 +98,11 @@ def test_some_lines_quickly(tmp_path: Path) -> None:
     ].keys()
     assert [line["failure"] for line in document["lines"]] == [""] * 3
     for row in document["rows"]:
-        assert row["ours"] > 0
-        assert row["limit"] > 0
+        assert (row["figure"] == "rows/s") == (row["limit"] is not None)
         assert row["cpu_us"] > 0
         assert row["rss_mb"] > 0
     table = (tmp_path / "latest.md").read_text()
-    assert "| tail: an offset with nothing behind it | 32 connections | requests/s |" in table
+    assert "| transactions of many rows | 100 rows each | rows/s |" in table
     (chart,) = tmp_path.glob("*.svg")
     drawn = ElementTree.fromstring(chart.read_text())  # noqa: S314 - our own
-    assert len(drawn.findall(f".//{{{_SVG}}}polyline")) == 5, "two figures with limits, and CPU"
+    assert len(drawn.findall(f".//{{{_SVG}}}polyline")) == 5, "three figures, a limit, CPU"
