@@ -13,7 +13,7 @@ from typing import cast
 from tests.bench.wire import INSERT, Address, framed, parsed, shape_path
 
 _ID, _AT = re.compile(rb'"id":"(\d+)"'), re.compile(rb'"at":"([0-9.]+)"')
-_OPENING_AT_ONCE, _OPENING_SECONDS = 32, 300
+_OPENING_AT_ONCE, _OPENING_SECONDS = 32, 120
 
 __all__ = ["Followers", "shape_path"]
 

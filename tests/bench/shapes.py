@@ -17,7 +17,7 @@ from tests.bench.wire import shape_path
 from tests.bench.writing import many, pgbench, single, written
 
 _CONNECTIONS = 32
-_SECONDS = 240.0
+_SECONDS = 150.0
 _INSERTS, _WARMING = 200, 10
 _ROWS, _FEW = 30_000, 6_000
 _CHECKED = 50
