@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.svg import Panel, Points, chart
 
@@ -99,23 +99,35 @@ def write(document: dict[str, Any], folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+class _Value(NamedTuple):
+    value: float
+    spread: float
+    runs: int
+
+    @property
+    def noise(self) -> float:
+        return self.spread if self.runs > 1 else abs(self.value) * _UNKNOWN_SPREAD
+
+
 def compared(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """A line of text for each figure that both have; `!` where the change is beyond the noise of both runs."""
-    before = {_key(row): row for row in old["rows"]}
+    before = _values(old)
     found = []
-    for row in new["rows"]:
-        if (was := before.get(_key(row))) is not None:
-            change = row["ours"] - was["ours"]
-            beyond = abs(change) > max(_noise(was), _noise(row))
-            part = f"{change / was['ours']:+.1%}" if was["ours"] else "new"
-            name = f"{row['line']}, {row['size']:,} {row['unit']}, {row['figure']}"
-            found.append(f"{'!' if beyond else ' '} {name}: {number(was['ours'])} -> {number(row['ours'])} ({part})")
+    for name, now in _values(new).items():
+        if (was := before.get(name)) is not None:
+            change = now.value - was.value
+            mark = "!" if abs(change) > max(was.noise, now.noise) else " "
+            part = f" ({change / was.value:+.1%})" if was.value else ""
+            found.append(f"{mark} {name}: {number(was.value)} -> {number(now.value)}{part}")
     return found
 
 
-def _key(row: Row) -> tuple[str, int, str]:
-    return row["line"], row["size"], row["figure"]
-
-
-def _noise(row: Row) -> float:
-    return float(row["spread"]) if row["runs"] > 1 else abs(row["ours"]) * _UNKNOWN_SPREAD
+def _values(document: dict[str, Any]) -> dict[str, _Value]:
+    """Every figure, and for each line and size the CPU of an operation, by what they are called."""
+    found = {}
+    for row in document["rows"]:
+        of = f"{row['line']}, {row['size']:,} {row['unit']}"
+        found[f"{of}, {row['figure']}"] = _Value(row["ours"], row["spread"], row["runs"])
+        if row["cpu_us"] is not None:
+            found[f"{of}, CPU us each"] = _Value(row["cpu_us"], row["cpu_spread"], row["runs"])
+    return found

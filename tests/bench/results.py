@@ -36,6 +36,7 @@ class Row:
     peer: str
     cpu_us: float | None
     """CPU of the services and the bus, for each operation."""
+    cpu_spread: float | None
     rss_mb: float | None
     client_cpu_us: float | None
 
@@ -105,11 +106,12 @@ def _met(goal: Goal, ours: float, limit: float | None, line: Line, results: list
 def _used(result: Result) -> dict[str, float | None]:
     samples = [sample for sample in result.ours if sample.operations and sample.used.cpu]
     if not samples:
-        return {"cpu_us": None, "rss_mb": None, "client_cpu_us": None}
+        return {"cpu_us": None, "cpu_spread": None, "rss_mb": None, "client_cpu_us": None}
     ours = [sum(s.used.cpu.get(name, 0.0) for name in _OURS) / s.operations * 1e6 for s in samples]
     held = [sum(s.used.rss.get(name, 0) for name in SERVICES) / 1e6 for s in samples]
     client = [s.used.client / s.operations * 1e6 for s in samples]
-    return {"cpu_us": median(ours), "rss_mb": max(held), "client_cpu_us": median(client)}
+    spread = max(ours) - min(ours)
+    return {"cpu_us": median(ours), "cpu_spread": spread, "rss_mb": max(held), "client_cpu_us": median(client)}
 
 
 def machine(load: float, info: dict[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,9 @@ def test_a_goal_may_be_a_part_of_the_limit_or_of_another_size() -> None:
 def test_a_change_is_marked_when_it_is_beyond_the_spread_of_both() -> None:
     old = results.document({}, [_result(_LINE, 10, [10.0, 12.0]), _result(_LINE, 100, [10.0, 11.0])])
     new = results.document({}, [_result(_LINE, 10, [12.0, 12.5]), _result(_LINE, 100, [20.0, 20.5])])
-    marks = [line[0] for line in report.compared(old, new)]
-    assert marks == [" ", "!"]
+    changes = report.compared(old, new)
+    assert [line[0] for line in changes if ", ms:" in line] == [" ", "!"]
+    assert [line for line in changes if "CPU" in line and line[0] == "!"] == [], "it is as it was"
 
 
 async def test_clients_count_what_a_program_with_ready_bytes_answers() -> None:
