@@ -52,7 +52,7 @@ class Goal:
     """What a figure must reach, at some sizes (none named: at all).
 
     `of` says what `value` is a part of: nothing (a plain number), the limit of the same run, or the same figure at
-    another size. `peer`: what Electric 1.7.12 does on the same kind of machine, as measured elsewhere.
+    another size. 0 is no goal. `peer`: what Electric 1.7.12 does on the same kind of machine, as measured elsewhere.
     """
 
     figure: str
