@@ -17,7 +17,7 @@ from tests.bench.followers import Followers
 from tests.bench.frame import Goal, Line, Result, Sample, Used
 from tests.bench.requests import Closed
 from tests.bench.stage import Stage, until
-from tests.bench.wire import shape_path
+from tests.bench.wire import framed, parsed, shape_path
 from tests.support.servers import nothing
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -59,6 +59,18 @@ def test_a_change_is_marked_when_it_is_beyond_the_spread_of_both() -> None:
     changes = report.compared(old, new)
     assert [line[0] for line in changes if ", ms:" in line] == [" ", "!"]
     assert [line for line in changes if "CPU" in line and line[0] == "!"] == [], "it is as it was"
+
+
+def test_answers_of_any_server_are_framed() -> None:
+    known = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nElectric-Handle: a b\r\nelectric-offset: 1_0\r\n\r\n"
+    assert [framed(known + b"12345"[:size]) for size in (0, 4, 5)] == [None, None, (len(known) - 4, len(known) + 5)]
+    assert framed(known[:-1]) is None
+    assert parsed(known[:-4]) == (200, b"&offset=1_0&handle=a+b", b"&offset=1_0&handle=a+b", False)
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nelectric-up-to-date: \r\n\r\n"
+    assert framed(chunked + b"2\r\n[]\r\n") is None
+    assert framed(chunked + b"2\r\n[]\r\n0\r\n\r\n") is not None
+    assert parsed(chunked[:-4]).up_to_date
+    assert framed(b"HTTP/1.1 304 Not Modified\r\n\r\n") is not None
 
 
 async def test_clients_count_what_a_program_with_ready_bytes_answers() -> None:
