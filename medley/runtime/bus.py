@@ -34,7 +34,7 @@ def shown(servers: list[str]) -> str:
 
 def is_full(error: BaseException) -> bool:
     """Whether JetStream refused a message since its store is full: to take something away is what helps."""
-    return isinstance(error, APIError) and error.err_code == _FULL
+    return isinstance(error, APIError) and getattr(error, "err_code", None) == _FULL  # some of nats-py's have none
 
 
 async def connect(settings: NatsSettings, name: str, on_lost: Callable[[], None] | None = None) -> Client:

@@ -23,11 +23,12 @@ from services.sync.registry import Registry
 from services.sync.replication import Replication, SlotBusy
 from services.sync.settings import SyncSettings
 from services.sync.slot import SlotWatch
-from services.sync.terms import Waiting, fail_when
+from services.sync.terms import StreamsGone, Waiting, fail_when
 
 log = structlog.get_logger()
 
 _STANDBY = 0.5
+_STREAMS = 2.0
 
 
 class Capturing:
@@ -85,13 +86,26 @@ class Capturing:
                 state = await self._pool.fetchrow(SQL["slot_state"], self._settings.slot)
                 confirmed = state["confirmed"] if state is not None else 0
                 self.capture = Capture(client, replication, self._settings, mark, confirmed or 0, await registry.era())
-                await together(capture=self.capture.run(), slot=self.slot.run(), bus=fail_when(lost))
+                await together(
+                    capture=self.capture.run(),
+                    slot=self.slot.run(),
+                    streams=_keep_streams(registry, changes_id),
+                    bus=fail_when(lost),
+                )
             finally:
                 self._forked = self.capture is not None and self.capture.forked
                 self.active, self.capture = False, None
                 replication.close()
         finally:
             await bus.close(client)
+
+
+async def _keep_streams(registry: Registry, changes_id: str) -> None:
+    """Whoever feeds shapes takes marks of what they are fed from only. Raises StreamsGone, NotFoundError."""
+    while True:
+        await asyncio.sleep(_STREAMS)
+        if await registry.changes_id() != changes_id:
+            raise StreamsGone("CHANGES or the bucket of sync was made again")
 
 
 async def _newest(js: JetStreamContext, registry: Registry, identity: str) -> int | None:

@@ -1,5 +1,8 @@
 """Records of our slices: put by us, found though nobody feeds them, taken away though we feed them."""
 
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+
 import structlog
 
 from medley.contracts.shapes import ShapeRecord
@@ -12,19 +15,30 @@ from services.sync.slices import Slices
 log = structlog.get_logger()
 
 
-async def put(registry: Registry, slices: Slices, record: ShapeRecord) -> int:
-    """From here on it is everybody's; returns its revision. Raises SliceLost when another worker feeds its slice, and
-    Transient when CHANGES is not what it was: that is said before anything is captured anew."""
-    revision = await registry.put(record)
+async def put(registry: Registry, slices: Slices, records: Sequence[ShapeRecord]) -> list[int]:
+    """From here on they are everybody's; returns their revisions. Raises SliceLost when another worker feeds a slice of
+    theirs, and Transient when CHANGES is not what it was: that is said before anything is captured anew."""
     try:
-        await slices.check(slice_of(record.handle))
-        if await registry.changes_id() != record.changes_id:
-            # What is captured from now on need not begin where its snapshot stands.
+        revisions = await _all(registry.put(record) for record in records)
+        await asyncio.gather(*(slices.check(number) for number in {slice_of(record.handle) for record in records}))
+        changes_id = await registry.changes_id()
+        if any(record.changes_id != changes_id for record in records):
+            # What is captured from now on need not begin where their snapshot stands.
             raise Transient("everything starts afresh; try again")
     except BaseException:
-        await registry.forget(record.handle)
+        for record in records:
+            await registry.forget(record.handle)
         raise
-    return revision
+    return revisions
+
+
+async def _all(works: Iterable[Awaitable[int]]) -> list[int]:
+    """What they return, once all have ended. Raises what the first that failed raised."""
+    found = await asyncio.gather(*works, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 async def watch(fanout: Fanout, slices: Slices) -> None:

@@ -33,11 +33,14 @@ class Exports:
     async def export(
         self, session: Session, shape: LiveShape, record: ShapeRecord, table: Table
     ) -> tuple[ShapeRecord, int]:
-        """The rows into the stream; the record as it is then, and how many rows. Raises Refused, Transient."""
-        async with self._at_once:
-            rows, size = await snapshot.export(
-                session.connection, self._js, record, snapshot.query(table, record), shape.encoder
-            )
+        """The rows into the stream; the record as it is then, and how many rows. Raises Refused, Transient.
+
+        Those that share a session read one after the other, unless one takes long.
+        """
+        rows_of = snapshot.query(table, record)
+        async with session.reading() as connection, self._at_once:
+            rows, parts = await snapshot.export(connection, self._js, record, rows_of, shape.encoder)
+        await parts.settle()
         if shape.stands_on and not await unaltered(self._pool, shape.stands_on):
             raise Transient("what its clause stands on was altered meanwhile")
-        return record.model_copy(update={"state": "ready", "snapshot_bytes": size}), rows
+        return record.model_copy(update={"state": "ready", "snapshot_bytes": parts.published}), rows

@@ -4,9 +4,10 @@ A hundred thousand shapes that differ in a constant differ in a handle, the cons
 as the registry and clients want it, is made again when somebody asks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from sys import intern
+from typing import Any
 from weakref import WeakValueDictionary
 
 from medley.contracts.shapes import (
@@ -41,6 +42,28 @@ class Common:
         self.objects: tuple[ClauseObject, ...] = predicate.objects if predicate is not None else ()
         self.tables: tuple[ClauseTable, ...] = predicate.tables if predicate is not None else ()
         self.type_texts = record.type_texts
+        self._columns: Sequence[Any] | None = None
+        self._fits = False
+
+    @property
+    def relations(self) -> set[int]:
+        """The table's OID, and those of the tables that are read."""
+        return {self.record.relation_oid, *(one.oid for one in self.tables)}
+
+    def fits(self, oid: int, columns: list[list[Any]]) -> bool:
+        """Whether the table still is what the shapes were made for: same table, and the columns that they show or that
+        their clauses name. A message's columns are compared once for all of them."""
+        if oid != self.record.relation_oid:
+            return False
+        if columns is not self._columns:
+            self._columns, self._fits = columns, self._has(columns)
+        return self._fits
+
+    def _has(self, columns: list[list[Any]]) -> bool:
+        there = {(name, oid, modifier) for name, oid, modifier in columns}
+        if not all((one.name, one.type_oid, one.modifier) in there for one in self.named):
+            return False
+        return self.shown == columns if self.all_columns else all(column in columns for column in self.shown)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -126,7 +126,7 @@ class LiveShape:
     @property
     def relations(self) -> set[int]:
         """Its table's OID, and those of the tables that are read."""
-        return {self.relation, *(one.oid for one in self.reads)}
+        return self._kept.common.relations
 
     @property
     def stands_on(self) -> tuple[ClauseObject, ...]:
@@ -138,11 +138,6 @@ class LiveShape:
         assert isinstance(self.where, Evaluated)
         self.where.verdicts = verdicts
 
-    def names_only(self, columns: Collection[tuple[str, int, int]]) -> bool:
-        """Whether the columns that its clause names are among these, as they were."""
-        named = self._kept.common.named
-        return all((column.name, column.type_oid, column.modifier) in columns for column in named)
-
     async def recover(self, continued: Continued | None) -> None:
         """Go on where the log ends; what it holds already is recognised by its offset. `continued`: by the last
         generation, if there is a later one than the first."""
@@ -151,16 +146,8 @@ class LiveShape:
         self.torn = not self.log.whole
 
     def fits(self, oid: int, columns: list[list[Any]]) -> bool:
-        """Whether the table still is what the shape was made for: same table, and the columns that it shows or that its
-        clause names."""
-        common = self._kept.common
-        if oid != common.record.relation_oid:
-            return False
-        if common.named and not self.names_only({(c[0], c[1], c[2]) for c in columns}):
-            return False
-        if common.all_columns:
-            return common.shown == columns
-        return all(column in columns for column in common.shown)
+        """Whether the table still is what the shape was made for."""
+        return self._kept.common.fits(oid, columns)
 
     def admits(self, incoming: Incoming) -> bool:
         """Whether the message's transaction belongs into the log at all. Raises Rotate when the table changed."""

@@ -1,7 +1,8 @@
 """Look now and then whether the tables of open shapes are still what they were: not every DDL leaves a change."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,7 @@ from medley.runtime.postgres import FAILURES
 from services.sync import type_texts
 from services.sync.catalog import SQL
 from services.sync.fanout import Fanout
+from services.sync.kept import Common
 from services.sync.live import LiveShape
 from services.sync.predicates.watch import altered_among
 from services.sync.related.family import columns_of
@@ -23,62 +25,70 @@ async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> N
     """Drop the shapes whose table is gone, renamed, altered in a used column, or no longer published."""
     while True:
         await asyncio.sleep(settings.reconcile_interval)
-        shapes = list(fanout.shapes.values())
-        if not shapes:
+        alike: dict[Common, list[LiveShape]] = defaultdict(list)
+        for shape in fanout.shapes.values():
+            alike[shape.record.common].append(shape)
+        if not alike:
             continue
-        oids = sorted({oid for shape in shapes for oid in shape.relations})
+        oids = sorted({oid for common in alike for oid in common.relations})
         try:
             rows = await pool.fetch(SQL["present"], oids, settings.publication)
-            altered = await altered_among(pool, shapes)
-            rewritten = await type_texts.altered_among(pool, shapes)
+            altered = await altered_among(pool, alike)
+            rewritten = await type_texts.altered_among(pool, alike)
         except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
             continue
         tables = {row["oid"]: row for row in rows}
-        for shape in shapes:
-            reason = why_not(shape, tables)
-            if reason is None and shape.record.handle in altered:
+        for common, shapes in alike.items():
+            reason = why_not(common, tables)
+            if reason is None and common in altered:
                 reason = "what its clause stands on was altered"
-            if reason is None and shape.record.handle in rewritten:
+            if reason is None and common in rewritten:
                 reason = "a type of its columns was altered"
-            if reason and shape.record.handle in fanout.shapes:
-                await fanout.drop(shape, reason)
+            if reason is not None:
+                await _drop(fanout, shapes, reason)
 
 
-def why_not(shape: LiveShape, tables: Mapping[int, asyncpg.Record]) -> str | None:
-    """Why the shape cannot go on with its tables as they are, by OID; None when it can. Pure."""
-    return fault(shape, tables.get(shape.relation)) or _fault_of_read(shape, tables)
+async def _drop(fanout: Fanout, shapes: Iterable[LiveShape], reason: str) -> None:
+    for shape in shapes:
+        if shape.record.handle in fanout.shapes:
+            await fanout.drop(shape, reason)
 
 
-def fault(shape: LiveShape, row: asyncpg.Record | None) -> str | None:
-    """Why the shape cannot go on; None when it can. Pure."""
+def why_not(common: Common, tables: Mapping[int, asyncpg.Record]) -> str | None:
+    """Why a shape cannot go on with its tables as they are, by OID; None when it can. Pure."""
+    return _fault(common, tables.get(common.record.relation_oid)) or _fault_of_read(common, tables)
+
+
+def _fault(common: Common, row: asyncpg.Record | None) -> str | None:
+    record = common.record
     if row is None:
         return "its table was dropped"
-    if f"{row['schema_name']}.{row['table_name']}" != shape.table:
+    if f"{row['schema_name']}.{row['table_name']}" != common.table:
         return "its table was renamed"
     if row["followed_as"] is not None:
         return f"its table is followed as a part of {row['followed_as']} now"
-    if row["publication_entry"] != shape.record.publication_entry:
+    if row["publication_entry"] != record.publication_entry:
         return "its table was taken out of the publication"
     if not row["full_identity"]:
         return "its table lost REPLICA IDENTITY FULL"
-    if not shape.fits(shape.relation, _columns(row)):
+    if not common.fits(record.relation_oid, _columns(row)):
         return "its table has other columns now"
-    if not {column.name for column in shape.record.columns if column.not_null} <= set(row["not_null"] or ()):
+    if not {column.name for column in record.columns if column.not_null} <= set(row["not_null"] or ()):
         return "a column may be NULL now that could not be"
-    keyed = sorted((c.pk_index, c.name) for c in shape.record.columns if c.pk_index is not None)
+    keyed = sorted((c.pk_index, c.name) for c in record.columns if c.pk_index is not None)
     if [name for _, name in keyed] != list(row["primary_key"] or ()):
         return "its table has another primary key now"
-    if row["partitions"] != shape.record.partitions:
+    if row["partitions"] != record.partitions:
         return "a partition came or went, or has another file: it may have been emptied"
-    if row["late_key"] != shape.record.late_key:
+    if row["late_key"] != record.late_key:
         return "its primary key is checked at another time now"
     return None
 
 
-def _fault_of_read(shape: LiveShape, tables: Mapping[int, asyncpg.Record]) -> str | None:
+def _fault_of_read(common: Common, tables: Mapping[int, asyncpg.Record]) -> str | None:
     """The same of the tables that its subqueries read."""
-    for table in shape.reads:
+    for table in common.tables:
         row = tables.get(table.oid)
         if row is None or (row["schema_name"], row["table_name"]) != (table.schema_name, table.name):
             return f"table {table.name} was dropped or renamed"

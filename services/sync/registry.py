@@ -10,6 +10,7 @@ from nats.js.kv import KeyValue
 from medley.contracts import headers, streams, subjects
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime import buckets, bus
+from medley.runtime.errors import Transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,24 @@ class Registry:
         """The record again, its snapshot whole; it must be as it was put. Raises KeyWrongLastSequenceError."""
         await self.shapes.update(record.handle, record.model_dump_json().encode(), last=revision)
 
-    async def forget(self, handle: str) -> None:
+    async def forget_begun(self, record: ShapeRecord) -> None:
+        """Forget one whose snapshot is not whole, unless whoever exports it has just made it so: then Transient."""
+        try:
+            found = await self.shapes.get(record.handle)
+        except KeyNotFoundError:
+            return await self.forget(record.handle)
+        if ShapeRecord.model_validate_json(found.value or b"") != record:
+            raise Transient(f"the snapshot of {record.handle} was completed meanwhile")
+        return await self.forget(record.handle, found.revision)
+
+    async def forget(self, handle: str, revision: int | None = None) -> None:
         """First the record, so that no client is led to the handle any more, then its messages. Repeat freely.
 
         On a bus without room even for that word, the snapshot first: without it, no shape is taken up again.
+        Raises KeyWrongLastSequenceError when the record is not at the revision any more.
         """
         try:
-            await self.shapes.delete(handle)
+            await self.shapes.delete(handle, last=revision)
         except APIError as error:
             if not bus.is_full(error):
                 raise

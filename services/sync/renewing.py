@@ -94,7 +94,7 @@ class Renewals:
         for _ in range(_TRIES):
             session = await self._exports.session()
             try:
-                record = await self._generation(session.connection, shape, table)
+                record = await self._generation(session, shape, table)
                 if record is not None:
                     started = time.monotonic()
                     return *await self._write(session, shape, record, table), time.monotonic() - started
@@ -102,13 +102,11 @@ class Renewals:
                 await session.close()
         raise Transient("no snapshot is the state after one of the table's transactions")
 
-    async def _generation(
-        self, connection: asyncpg.pool.PoolConnectionProxy, shape: LiveShape, table: Table
-    ) -> ShapeRecord | None:
-        """Of the snapshot that the connection is given now; None when it cannot be one. Raises Transient."""
+    async def _generation(self, session: Session, shape: LiveShape, table: Table) -> ShapeRecord | None:
+        """Of the snapshot that the session is given now; None when it cannot be one. Raises Transient."""
         sequence, size = shape.log.sequence, shape.log.size
         async with asyncio.timeout(_SETTLED):
-            found = await self._settled(connection, shape, table)
+            found = await self._settled(session, shape, table)
         if found is None:
             return None
         seen, lsn = found
@@ -123,22 +121,20 @@ class Renewals:
             }
         )
 
-    async def _settled(
-        self, connection: asyncpg.pool.PoolConnectionProxy, shape: LiveShape, table: Table
-    ) -> tuple[Snapshot, int] | None:
+    async def _settled(self, session: Session, shape: LiveShape, table: Table) -> tuple[Snapshot, int] | None:
         """The snapshot, and the LSN up to which it is what the log tells. Raises Transient, TimeoutError."""
         fanout = self._fanout
         unseen = fanout.unseen.now()
         with fanout.related.apart(), fanout.holds.holding(shape.relations) as held:
-            locked = ", ".join((table.sql, *(source(one) for one in shape.reads)))
-            await connection.execute(f"LOCK TABLE {locked} IN ACCESS SHARE MODE")
+            await session.lock((table.sql, *(source(one) for one in shape.reads)))
+            connection = session.connection
             moment = await connection.fetchrow(SQL["moment"])
             assert moment is not None
             seen = Snapshot.parse(moment["snapshot"])
             if not all(seen.sees(xid) for xid in unseen):
                 return None
             rows = await connection.fetch(SQL["present"], sorted(shape.relations), self._settings.publication)
-            if (reason := why_not(shape, {row["oid"]: row for row in rows})) is not None:
+            if (reason := why_not(shape.record.common, {row["oid"]: row for row in rows})) is not None:
                 raise Transient(reason)
             lsn = await joining.boundary(fanout, seen, held, moment)
             processed = fanout.sequence
@@ -152,7 +148,7 @@ class Renewals:
         fanout = self._fanout
         fanout.later.making(record)
         try:
-            revision = await claims.put(fanout.registry, self._slices, record)
+            (revision,) = await claims.put(fanout.registry, self._slices, (record,))
             ready, rows = await self._exports.export(session, shape, record, table)
             if shape.record.handle not in fanout.shapes:
                 raise Transient("it ended meanwhile")

@@ -109,8 +109,8 @@ class Desk:
             logger=None,
         )
         own = self._members.worker
-        made.subscriber(subjects.SYNC_SHAPES_OPEN, queue=_WORKERS, max_workers=16)(self.open)
-        made.subscriber(subjects.sync_worker(own, "open"), max_workers=16)(self.open_own)
+        made.subscriber(subjects.SYNC_SHAPES_OPEN, queue=_WORKERS, max_workers=64)(self.open)
+        made.subscriber(subjects.sync_worker(own, "open"), max_workers=64)(self.open_own)
         made.subscriber(subjects.SYNC_SHAPES_DROP, queue=_WORKERS)(self.drop)
         made.subscriber(subjects.sync_worker(own, "drop"))(self.drop_own)
         return made

@@ -35,8 +35,9 @@ async def export(
     record: ShapeRecord,
     rows_of: str,
     encoder: Encoder,
-) -> tuple[int, int]:
-    """Write every part, the last one with the `snapshot-end` message; returns how many rows and bytes these are.
+) -> tuple[int, Publisher]:
+    """Write every part, the last one with the `snapshot-end` message; returns how many rows these are, and who waits
+    for what is not acked yet.
 
     Raises Refused when a row does not fit into a message.
 
@@ -57,8 +58,7 @@ async def export(
                     await publisher.publish(part)
             rows += len(lines)
     await publisher.publish(cutter.end(_snapshot_end(Snapshot(*record.snapshot))))
-    await publisher.settle()
-    return rows, publisher.published
+    return rows, publisher
 
 
 def _snapshot_end(snapshot: Snapshot) -> bytes:

@@ -40,7 +40,7 @@ async def take_up(
     for record in sorted(records, key=lambda record: record.continued is None):  # a shape's first generation last
         if record.handle not in known:
             log.warning("shape cannot go on", handle=record.handle, table=record.definition.table)
-            await registry.forget(record.handle)
+            await (registry.forget(record.handle) if record.state == "ready" else registry.forget_begun(record))
     if reason is not None or position is None:
         position = await _oldest(js, changes_id)
     return fit, position

@@ -21,6 +21,10 @@ class BusLost(Transient):
     """The connection to NATS broke; the term ends, since acks and deliveries may be missing."""
 
 
+class StreamsGone(Transient):
+    """A stream or bucket is not the one that it was."""
+
+
 class Waiting(Transient):
     """There is nothing to do now; `pause` seconds later there may be."""
 
@@ -45,6 +49,10 @@ async def repeat(what: str, term: Callable[[], Awaitable[None]], stop: asyncio.E
             continue
         except (*_TRANSIENT, ExceptionGroup) as error:
             log.warning(f"{what}: term ended", reason=_reason(error))
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            log.warning(f"{what}: term ended", reason="a library gave up what it waited for")
         waiting = False
         if clock() - started > _STEADY:
             pause = _FIRST_PAUSE

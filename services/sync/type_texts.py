@@ -4,14 +4,14 @@ They can be altered while no row changes, so nothing in the stream tells of it; 
 otherwise from then on. A label that is added alters no text that was written.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import asyncpg
 
 from medley.contracts.shapes import Column, TypeText
 from medley.runtime import statements
-from services.sync.live import LiveShape
+from services.sync.kept import Common
 
 SQL = statements.load(__file__)
 
@@ -23,13 +23,12 @@ async def of_columns(connection: Any, columns: Iterable[Column]) -> tuple[TypeTe
     return await _read(connection, {column.type_oid for column in columns if column.type_oid >= _FIRST_OF_USERS})
 
 
-async def altered_among(pool: asyncpg.Pool, shapes: Sequence[LiveShape]) -> set[str]:
-    """The handles of those shapes whose values are written otherwise now; one question for all."""
-    known = {shape.record.common for shape in shapes if shape.record.common.type_texts}
+async def altered_among(pool: asyncpg.Pool, commons: Iterable[Common]) -> set[Common]:
+    """Those whose values are written otherwise now; one question for all."""
+    known = {common for common in commons if common.type_texts}
     types = {text.oid for common in known for text in common.type_texts if text.kind == "name"}
     now = frozenset(await _read(pool, types))
-    altered = {common for common in known if not now.issuperset(common.type_texts)}
-    return {shape.record.handle for shape in shapes if shape.record.common in altered}
+    return {common for common in known if not now.issuperset(common.type_texts)}
 
 
 async def _read(connection: Any, types: Collection[int]) -> tuple[TypeText, ...]:

@@ -23,6 +23,7 @@ from services.sync import budget, claims, reconcile, room
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
+from services.sync.making import Making
 from services.sync.marks import Marks
 from services.sync.members import Members
 from services.sync.opening import Openings
@@ -36,7 +37,7 @@ from services.sync.requests import Desk
 from services.sync.settings import SyncSettings
 from services.sync.slices import SliceLost, Slices
 from services.sync.taking_up import take_up
-from services.sync.terms import Waiting, fail_when
+from services.sync.terms import StreamsGone, Waiting, fail_when
 
 log = structlog.get_logger()
 
@@ -50,10 +51,6 @@ _IDLE = 1.0
 
 class Rebalanced(Transient):
     """Another share of the slices is this worker's now."""
-
-
-class StreamsGone(Transient):
-    """A stream or bucket is not the one that it was."""
 
 
 class Working:
@@ -124,7 +121,8 @@ class Working:
         await fanout.recover(records, position)
         reads = Reads(time.monotonic())
         exports = Exports(self._pool, js, self._settings)
-        openings = Openings(self._pool, fanout, self._settings, slices, exports, reads)
+        making = Making(self._pool, fanout, self._settings, slices, exports)
+        openings = Openings(fanout, slices, making, reads)
         renewals = Renewals(self._pool, fanout, self._settings, slices, exports)
         purging = Purging(fanout, reads, self._settings)
         self._slices, self.fanout, self.desk.openings = slices, fanout, openings

@@ -18,6 +18,7 @@ from tests.chaos.shapes import SHAPES, Followed, mark_of
 from tests.oracle.copies import StrictCopy
 
 _BREATH = 0.05  # seconds between requests: many clients are one process here
+_UNBALANCED = "torn: balances"
 _KEPT = 4000  # messages, to look at after a difference
 
 
@@ -49,12 +50,12 @@ class CheckedCopy(StrictCopy):
         if self.inside:
             self.faults.append("torn: up to date within a transaction")
         if self._sums and (total := sum(int(row["balance"] or 0) for row in self.rows)):
-            self.faults.append(f"torn: balances are {total} together")
+            self.faults.append(f"{_UNBALANCED} are {total} together")
 
 
 class Client:
     """Follows one shape until it is closed. `mark`: the newest marker that its copy has; `settled`: all of what it was
-    sent is up to date. `faults` are kept when the copy begins anew."""
+    sent is up to date. `faults` are kept when the copy begins anew; `unbalanced` are handles that ended, and how."""
 
     def __init__(self, number: int, manner: Manner, api: str, http: httpx.AsyncClient, seed: int) -> None:
         self.number, self.shape, self.manner = number, SHAPES[number], manner
@@ -67,12 +68,17 @@ class Client:
         self.entries = 0
         self.seen: deque[Message] = deque(maxlen=_KEPT)
         self.faults: list[str] = []
+        self.unbalanced: list[tuple[str, str]] = []
         self.copy = CheckedCopy(self.shape)
         self.mark, self.settled = 0, False
         self._task = asyncio.create_task(self._run())
 
-    def _begin(self) -> None:
-        self.faults += self.copy.found()
+    def _begin(self, ended: str = "") -> None:
+        for fault in self.copy.found():
+            if ended and fault.startswith(_UNBALANCED):
+                self.unbalanced.append((ended, fault))
+            else:
+                self.faults.append(fault)
         self.copy = CheckedCopy(self.shape)
         self.mark, self.settled = 0, False
 
@@ -151,7 +157,7 @@ class Client:
         for message in messages:
             marks: dict[str, Any] = message["headers"]
             if marks.get("control") == "must-refetch":
-                self._begin()
+                self._begin(handle)
                 self.refetches.append(Refetch(handle, time.monotonic()))
             elif marks.get("control") == "up-to-date":
                 self.copy.whole()

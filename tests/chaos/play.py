@@ -162,6 +162,7 @@ class Play:
             for one in self._clients:
                 wanted = await verdict.truth(session, one)
                 found += verdict.of_client(one, wanted, mark)
+                found += verdict.of_unbalanced(one, log)
                 found += verdict.of_stream(one, one.handle, self._stream.of(one.handle), wanted, mark)
                 found += verdict.of_refetches(one, self._injection.begun, log)
         finally:

@@ -24,6 +24,8 @@ class SyncLog:
     whole: set[str] = field(default_factory=set)
     renewed: Counter[str] = field(default_factory=Counter)
     """How often, by the digest of the definition."""
+    unpublished: set[str] = field(default_factory=set)
+    """Their table was taken out of the publication: of a transaction of that moment, Postgres tells half."""
     lines: list[str] = field(default_factory=list)
 
     @classmethod
@@ -34,6 +36,8 @@ class SyncLog:
                 found.lines.append(f"{file.stem}: {line}")
                 if '"shape opened"' in line:
                     found.whole.add(json.loads(line)["handle"])
+                elif '"shape dropped"' in line and "taken out of the publication" in line:
+                    found.unpublished.add(json.loads(line)["handle"])
                 elif '"shape renewed"' in line:
                     generation = json.loads(line)["generation"]
                     found.whole.add(generation)
@@ -78,6 +82,13 @@ def of_client(client: Client, wanted: Sequence[Row], mark: int) -> list[str]:
     if faults := client.all_faults():
         found.append(f"{name} was sent what is wrong ({len(faults)}): {'; '.join(faults[:_SHOWN])}")
     return found
+
+
+def of_unbalanced(client: Client, log: SyncLog) -> list[str]:
+    """Half a transaction was shown, and then the shape ended for another reason than that there was no more of it."""
+    name = f"client of shape {client.number} ({client.shape.table} {client.shape.where or ''}, {client.manner})"
+    torn = [(handle, fault) for handle, fault in client.unbalanced if handle not in log.unpublished]
+    return [f"{name} was sent what is wrong: {fault}: {log.of(handle)}" for handle, fault in torn]
 
 
 def of_stream(client: Client, handle: str, sent: Sent, wanted: Sequence[Row], mark: int) -> list[str]:

@@ -1,11 +1,12 @@
 """Clauses that fail on some rows, are too slow, or stand on what is altered: their shapes end, and no other does."""
 
+import asyncio
 import secrets
 
 import pytest
 
 from tests.support.library import until
-from tests.support.shapes import OpenShape, Shapes
+from tests.support.shapes import OpenShape, Refusal, Shapes
 
 
 async def ends(shapes: Shapes, shape: OpenShape) -> None:
@@ -39,6 +40,40 @@ async def ids(shape: OpenShape) -> list[str]:
         key = message["value"]["id"]
         (found.discard if message["headers"]["operation"] == "delete" else found.add)(key)
     return sorted(found)
+
+
+async def test_shapes_that_are_asked_for_at_once_stand_for_themselves(shapes: Shapes) -> None:
+    """They are made together: one of them fails on a row, and one reads its rows for a minute."""
+    schema = await a_schema(shapes)
+    await shapes.database.execute(f"INSERT INTO {schema}.t SELECT n, n, 'slow' FROM generate_series(3, 40) n")
+    slow = asyncio.create_task(shapes.open("t", schema, where=f"{schema}.slow(w) AND v > 2"))
+    failing = "10 / (v - 20) < 100"
+    asked = [*(f"v = {n}" for n in range(1, 11)), failing, *(f"v = {n}" for n in range(11, 21)), f"NOT ({failing})"]
+    opened = await asyncio.gather(*(shapes.open("t", schema, where=where) for where in asked))
+    for where, shape in zip(asked, opened, strict=True):
+        if "/" in where:
+            await ends(shapes, shape)
+        else:
+            assert await ids(shape) == [where.removeprefix("v = ")]
+    with pytest.raises(Refusal, match="division by zero"):
+        await shapes.open("t", schema, where=failing)
+    assert (await slow).record.state == "snapshotting"
+    assert await shapes.is_open((await slow).handle)
+
+
+async def test_a_session_that_ends_is_no_fault_of_the_clause(shapes: Shapes) -> None:
+    schema = await a_schema(shapes)
+    await shapes.database.execute(f"INSERT INTO {schema}.t VALUES (3, 3, 'slow')")
+    where = f"{schema}.slow(w) AND v > 2"
+    shape = await shapes.open("t", schema, where=where)
+
+    async def ended() -> bool:
+        found = f"FROM pg_stat_activity WHERE query LIKE 'COPY%{schema}%slow%'"
+        return bool(await shapes.database.fetchval(f"SELECT pg_terminate_backend(pid) {found}"))
+
+    await until(ended, "the session that reads its rows is ended")
+    await ends(shapes, shape)
+    assert (await shapes.open("t", schema, where=where)).handle != shape.handle
 
 
 @pytest.mark.parametrize(

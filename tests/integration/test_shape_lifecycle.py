@@ -1,6 +1,7 @@
 """Tables that change, move or go while shapes of them are open: each shape that cannot go on ends, no other does, and
 what is asked next is answered by what is there then."""
 
+import asyncio
 import secrets
 
 import pytest
@@ -142,6 +143,29 @@ async def test_a_label_that_is_added_is_no_reason_to_fetch_again(shapes: Shapes)
     await ends(shapes, witness)  # so the catalogue was looked at after the label came
     assert [message["value"] for message in await shape.log()] == [{"id": "1", "m": "first"}]
     assert await shapes.is_open(shape.handle)
+
+
+@pytest.mark.parametrize(
+    ("what", "there"), [("ADD c int DEFAULT 3", {**ROW, "c": "3"}), ("DROP b", {"id": "1", "a": "x"})]
+)
+async def test_a_shape_is_opened_of_the_table_that_its_snapshot_sees(
+    shapes: Shapes, what: str, there: dict[str, str]
+) -> None:
+    """It is altered after sync has first looked at it."""
+    name = await a_schema(shapes)
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass)"
+    transaction = shapes.database.transaction()
+    await transaction.start()
+    await shapes.database.execute(f"LOCK TABLE {name}.t")
+    opening = asyncio.create_task(shapes.open("t", name, where="id > 0 AND a = 'x'"))
+
+    async def waiting() -> bool:
+        return bool(await shapes.database.fetchval(waits, f"{name}.t"))
+
+    await until(waiting, "the opening waits for the table")
+    await shapes.database.execute(f"ALTER TABLE {name}.t {what}")
+    await transaction.commit()
+    assert await rows(await opening) == [there]
 
 
 async def test_after_a_rename_the_new_name_is_another_shape(shapes: Shapes) -> None:

@@ -67,8 +67,8 @@ async def start(module: str, arguments: tuple[str, ...], env: dict[str, str], ou
         "out": str(out),
         "err": str(err),
     }
-    out.touch()
-    err.touch()
+    for file in {out, err}:
+        file.open("ab").close()
     reader, writer = await asyncio.open_unix_connection(_origin(module))
     writer.write(json.dumps(asked).encode() + b"\n")
     return Fork(int(await reader.readline()), reader, writer)

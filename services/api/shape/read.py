@@ -7,6 +7,7 @@ from typing import Protocol
 
 from medley.contracts.offsets import SNAPSHOT_END, Offset
 from medley.contracts.shapes import ShapeRecord
+from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
 from services.api.shape import events
 from services.api.shape.asked import Asked, SubsetAsked
@@ -116,12 +117,15 @@ class Reading:
         return Response(200, chunk.body, self._headers(asked, record, chunk))
 
     async def _reachable(self, handle: str, tail: Tail, offset: Offset) -> None:
-        """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds."""
+        """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds, and Transient when this
+        feed comes to its end: it hears no more, and what its streams held may be gone."""
         if offset <= tail.end or offset.tx <= max(self._feed.positions.of(handle), tail.end.tx):
             return
         try:
             async with asyncio.timeout(self._settings.long_poll_seconds / 2):
                 while tail.end < offset and not tail.gone and offset.tx > self._feed.positions.of(handle):
+                    if self._feed.closing:
+                        raise Transient("the bus was lost")
                     await self._caller.wait(tail, 0.1)
         except TimeoutError:
             raise _OutOfBounds from None

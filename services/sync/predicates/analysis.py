@@ -27,11 +27,11 @@ Conditions = tuple[Equal, ...]
 
 
 async def analyse(
-    connection: Connection, table: Table, definition: ShapeDefinition
+    connection: Connection, table: Table, columns: list[ClauseColumn], definition: ShapeDefinition
 ) -> tuple[Conditions | None, Predicate | None]:
     """Conditions for the index when the clause is no more than that, and the predicate. Raises Refused, Transient.
 
-    `connection` is in no transaction.
+    `connection` is in no transaction; `columns` are the table's.
     """
     if definition.where is None:
         return None, None
@@ -39,7 +39,6 @@ async def analyse(
         clause = read("where", definition.where)
         clause.write(definition.params)
         _all_used(clause, definition.params)
-        columns = await _columns(connection, table)
         if has_subquery(clause):
             return None, await with_subqueries(connection, table, clause, definition, columns)
         plain = not may_tell_the_clock(clause, definition.params)
@@ -56,7 +55,8 @@ def _all_used(clause: Clause, params: tuple[str, ...]) -> None:
             raise Refusal("params", f"parameter ${number} is not used in the where clause")
 
 
-async def _columns(connection: Connection, table: Table) -> list[ClauseColumn]:
+async def clause_columns(connection: Connection, table: Table) -> list[ClauseColumn]:
+    """What a clause may name."""
     async with connection.transaction():
         await connection.execute("SET LOCAL search_path = pg_catalog")
         return [ClauseColumn(**row) for row in await connection.fetch(SQL["clause_columns"], table.oid)]

@@ -1,12 +1,12 @@
 """Whether what clauses stand on is still what it was when they were read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 
 from medley.clauses import objects
 from medley.contracts.shapes import ClauseObject
-from services.sync.live import LiveShape
+from services.sync.kept import Common
 
 
 async def unaltered(pool: asyncpg.Pool, stands_on: Sequence[ClauseObject]) -> bool:
@@ -14,11 +14,8 @@ async def unaltered(pool: asyncpg.Pool, stands_on: Sequence[ClauseObject]) -> bo
     return all(now.get((one.kind, one.oid)) == one.version for one in stands_on)
 
 
-async def altered_among(pool: asyncpg.Pool, shapes: Sequence[LiveShape]) -> set[str]:
-    """The handles of those shapes whose clauses stand on something that was altered; one question for all."""
-    now = await objects.versions(pool, sorted({(one.kind, one.oid) for shape in shapes for one in shape.stands_on}))
-    return {
-        shape.record.handle
-        for shape in shapes
-        if any(now.get((one.kind, one.oid)) != one.version for one in shape.stands_on)
-    }
+async def altered_among(pool: asyncpg.Pool, commons: Iterable[Common]) -> set[Common]:
+    """Those whose clauses stand on something that was altered; one question for all."""
+    standing = [common for common in commons if common.objects]
+    now = await objects.versions(pool, sorted({(one.kind, one.oid) for common in standing for one in common.objects}))
+    return {common for common in standing if any(now.get((one.kind, one.oid)) != one.version for one in common.objects)}
