@@ -59,8 +59,8 @@ chaos: $(READY)  ## faults on real processes, until every client equals SELECT (
 supported: $(READY)  ## the table of where clauses in services/sync/README.md, from what its test finds
 	@SUPPORTED_WRITE=1 $(PY) -m pytest -q tests/integration/test_supported.py
 
-bench: $(READY)  ## latency and throughput from insert to client, and what many shapes cost (ARGS="--only router")
-	@exec $(PY) -m tests.bench $(ARGS)
+bench: $(READY)  ## how fast it is, beside what is possible here (ONLY=latency,crowds, COMPARE=old.json, ARGS=--quick)
+	@exec $(PY) -m tests.bench $(if $(ONLY),--only "$(ONLY)") $(if $(COMPARE),--compare "$(COMPARE)") $(ARGS)
 
 migrate: $(READY)  ## apply schema/*.sql to POSTGRES_DSN, or to the running `medley up`
 	@exec .venv/bin/medley migrate apply $(ARGS)

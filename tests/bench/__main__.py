@@ -1,91 +1,114 @@
-"""`make bench`: measure the path from an insert to a client on this machine, and what many shapes cost; print a table.
+"""`make bench`: measure Medley on this machine, each line beside its limit, and write a table with curves.
 
-Everything runs here: Postgres with fsync, NATS, sync, api, and the client. Each line is repeated and the median is
-printed with every run beside it, since a small machine is noisy. `--json FILE` keeps the figures.
+    make bench                              everything, about 25 minutes
+    make bench ONLY=latency,crowds          families, or words of a line's name
+    make bench COMPARE=old.json             and what changed since
+    make bench ARGS=--quick                 small sizes, one run
+    make bench ARGS="--url http://… --database postgresql://… --pid …"     another server that speaks the protocol
+
+Results: tests/bench/results/latest.json, latest.md, *.svg. Figures are those of a whole machine: leave it alone.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import platform
-import secrets
-import statistics
+import signal
 import sys
-import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medley.cli.embedded.ports import free_port
-from medley.cli.embedded.postgres import Postgres
-from medley.cli.embedded.server import running
-from tests.bench import many, path, router
-from tests.support.library import running_library
-from tests.support.servers import embedded_nats
+from tests.bench import (
+    crowds,
+    first_sync,
+    idle,
+    ingest,
+    latency,
+    report,
+    requests,
+    results,
+    routing,
+    running,
+    shapes,
+    stage,
+    throughput,
+)
+from tests.bench.frame import Line
+
+FOLDER = Path(__file__).parent / "results"
+LINES: list[Line] = [
+    line
+    for family in (idle, latency, requests, throughput, first_sync, crowds, shapes, ingest, routing)
+    for line in family.LINES
+]
 
 
-async def measure_path(runs: int) -> list[dict[str, Any]]:
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="medley-bench-"))
-    postgres = Postgres(folder / "postgres", free_port(), secrets.token_urlsafe(12))  # with fsync
-    async with (
-        running(postgres, folder / "postgres.log"),
-        embedded_nats(folder) as nats,
-        running_library(postgres.url, nats, folder) as library,
-    ):
-        return [await _line(name, partial(run, library), runs) for name, run in path.LINES]
+def chosen(only: str, ours: bool) -> list[Line]:
+    """Lines that one of the words, parted by commas, names: a family, or a part of a line's name."""
+    words = [word.strip().lower() for word in only.split(",") if word.strip()]
+    return [
+        line
+        for line in LINES
+        if (ours or not line.ours_only) and (not words or any(_names(word, line) for word in words))
+    ]
 
 
-async def measure_router(runs: int) -> list[dict[str, Any]]:
-    """In this process, and with Postgres where it decides."""
-    lines = [await _line(name, partial(asyncio.to_thread, run), runs) for name, run in router.LINES]
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="medley-bench-"))
-    postgres = Postgres(folder / "postgres", free_port(), secrets.token_urlsafe(12))
-    async with running(postgres, folder / "postgres.log"):
-        return lines + [await _line(name, partial(run, postgres.url), runs) for name, run in many.LINES]
+def _names(word: str, line: Line) -> bool:
+    families = {line.family for line in LINES}
+    return word == line.family if word in families else word in line.name.lower()
 
 
-SECTIONS = {"router": measure_router, "path": measure_path}
+async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    load = os.getloadavg()[0]
+    lines = chosen(arguments.only, ours=not arguments.url)
+    if not lines:
+        families = ", ".join(dict.fromkeys(line.family for line in LINES))
+        raise SystemExit(f"no line is named {arguments.only!r}; families: {families}")
+    steps = running.plan(lines, arguments.quick)
+    progress = running.Progress(steps, results.seconds_known(arguments.results / "latest.json"))
+    there = partial(stage.theirs, arguments.url, arguments.database, arguments.pid) if arguments.url else stage.ours
+    found, info = await running.run(there, steps, 1 if arguments.quick else arguments.runs, progress)
+    return results.document(results.machine(load, info), found)
 
 
-async def measure(sections: list[str], runs: int) -> list[dict[str, Any]]:
-    return [line for name in sections for line in await SECTIONS[name](runs)]
+async def _until_told(arguments: argparse.Namespace) -> dict[str, Any]:
+    """SIGTERM ends it as Ctrl-C does: with everything that was started."""
+    task = asyncio.ensure_future(measure(arguments))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
-async def _line(name: str, run: Callable[[], Awaitable[dict[str, float]]], runs: int) -> dict[str, Any]:
-    results = []
-    for number in range(runs):
-        results.append(await run())
-        print(f"  {name} {number + 1}/{runs}: {_shown(results[-1])}", file=sys.stderr)
-    keys = results[0].keys()
-    return {
-        "line": name,
-        **{key: statistics.median(result[key] for result in results) for key in keys},
-        "runs": results,
-    }
-
-
-def _shown(result: dict[str, float]) -> str:
-    return ", ".join(f"{key} {value:,.2f}" for key, value in result.items())
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+def main(given: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="families or words of lines, parted by commas")
+    parser.add_argument("--quick", action="store_true", help="one run at small sizes")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=list(SECTIONS), help="one section instead of all")
-    arguments = parser.parse_args()
-    sections = [arguments.only] if arguments.only else list(SECTIONS)
-    lines = asyncio.run(measure(sections, arguments.runs))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"\n{machine}; medians of {arguments.runs} runs\n")
-    for line in lines:
-        figures = {key: value for key, value in line.items() if key not in ("line", "runs")}
-        print(f"{line['line']:<44} {_shown(figures)}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, "lines": lines}, indent=1))
+    parser.add_argument("--compare", type=Path, help="a latest.json of before")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="the folder for what is written")
+    parser.add_argument("--url", help="of another server that speaks the shape protocol")
+    parser.add_argument("--database", help="its database: tables are made there, and dropped")
+    parser.add_argument("--pid", type=int, help="its process, where it runs on this machine")
+    arguments = parser.parse_args(given)
+    if arguments.url and not arguments.database:
+        parser.error("--url needs --database")
+    old = json.loads(arguments.compare.read_text()) if arguments.compare else None
+    try:
+        document = asyncio.run(_until_told(arguments))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    arguments.results.mkdir(exist_ok=True, parents=True)
+    (arguments.results / "latest.json").write_text(json.dumps(document, indent=1))
+    report.write(document, arguments.results)
+    print(report.markdown(document))
+    if old is not None:
+        print("\n".join(["Since the other run; ! is beyond the noise of both:", "", *report.compared(old, document)]))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
