@@ -86,7 +86,8 @@ class Making:
         definition = batch[0].request.definition
         async with self._pool.acquire() as connection:
             table = await describe(connection, definition.schema_name, definition.table, self._settings.publication)
-            columns = await clause_columns(connection, table)
+            clauses = any(one.request.definition.where is not None for one in batch)
+            columns = await clause_columns(connection, table) if clauses else []
             for one in batch:
                 try:
                     select_columns(table, one.request.definition)
