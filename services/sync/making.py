@@ -15,7 +15,7 @@ import asyncpg
 
 from medley.contracts.shapes import ClauseTable, OpenRequest, ShapeRecord
 from medley.runtime.errors import Transient
-from services.sync import claims, joining, publication
+from services.sync import claims, joining, publication, reconcile
 from services.sync.asked import Asked, Asking
 from services.sync.catalog import describe
 from services.sync.entries import Rotate
@@ -95,20 +95,25 @@ class Making:
                     clause = await analyse(connection, table, columns, one.request.definition)
                     one.conditions, one.predicate = clause
                     for read in one.reads:
-                        await self._publish(connection, read)
+                        await self._publish_read(connection, read)
                 except Exception as error:
                     one.fail(error)
             if all(one.made.done() for one in batch):
                 return None
-            await publication.publish(connection, table, self._settings)
+            await self._publish(connection, table)
         return table
 
-    async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
+    async def _publish(self, connection: asyncpg.pool.PoolConnectionProxy, table: Table) -> None:
+        if table.full_identity and not table.published:  # it was, once
+            await reconcile.end_shapes_of(self._fanout, table.oid)
+        await publication.publish(connection, table, self._settings)
+
+    async def _publish_read(self, connection: asyncpg.pool.PoolConnectionProxy, read: ClauseTable) -> None:
         """A table that a subquery reads is followed like any other. Raises Refused."""
         self._withheld.check("where", read.schema_name, read.name)
         try:
             table = await describe(connection, read.schema_name, read.name, self._settings.publication)
-            await publication.publish(connection, table, self._settings)
+            await self._publish(connection, table)
         except Refused as refusal:
             raise Refused("where", *(text for texts in refusal.errors.values() for text in texts)) from refusal
 

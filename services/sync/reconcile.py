@@ -22,31 +22,49 @@ log = structlog.get_logger()
 
 
 async def watch(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> None:
-    """Drop the shapes whose table is gone, renamed, altered in a used column, or no longer published."""
+    """Again and again; ends only by raising."""
     while True:
         await asyncio.sleep(settings.reconcile_interval)
-        alike: dict[Common, list[LiveShape]] = defaultdict(list)
-        for shape in fanout.shapes.values():
-            alike[shape.record.common].append(shape)
-        if not alike:
-            continue
-        oids = sorted({oid for common in alike for oid in common.relations})
         try:
-            rows = await pool.fetch(SQL["present"], oids, settings.publication)
-            altered = await altered_among(pool, alike)
-            rewritten = await type_texts.altered_among(pool, alike)
+            await look(pool, fanout, settings)
         except FAILURES as error:
             log.warning("tables not reconciled", error=repr(error))
+
+
+async def look(pool: asyncpg.Pool, fanout: Fanout, settings: SyncSettings) -> None:
+    """Drop the shapes whose table is gone, renamed, altered in a used column, or no longer published."""
+    alike: dict[Common, list[LiveShape]] = defaultdict(list)
+    for shape in fanout.shapes.values():
+        alike[shape.record.common].append(shape)
+    if not alike:
+        return
+    oids = sorted({oid for common in alike for oid in common.relations})
+    tables = {row["oid"]: row for row in await pool.fetch(SQL["present"], oids, settings.publication)}
+    altered = await altered_among(pool, alike)
+    rewritten = await type_texts.altered_among(pool, alike)
+    for common, shapes in alike.items():
+        reason = why_not(common, tables)
+        if reason is None and common in altered:
+            reason = "what its clause stands on was altered"
+        if reason is None and common in rewritten:
+            reason = "a type of its columns was altered"
+        if reason is not None:
+            await _drop(fanout, shapes, reason)
+
+
+async def end_shapes_of(fanout: Fanout, oid: int) -> None:
+    """A table is about to come back into the publication: the shapes that it had, whoever feeds them, lack what was
+    written meanwhile, and must not be given what comes after it."""
+    for record in sorted(await fanout.registry.records(), key=lambda record: record.continued is None):
+        read = record.predicate.tables if record.predicate is not None else ()
+        if oid not in (record.relation_oid, *(table.oid for table in read)):
             continue
-        tables = {row["oid"]: row for row in rows}
-        for common, shapes in alike.items():
-            reason = why_not(common, tables)
-            if reason is None and common in altered:
-                reason = "what its clause stands on was altered"
-            if reason is None and common in rewritten:
-                reason = "a type of its columns was altered"
-            if reason is not None:
-                await _drop(fanout, shapes, reason)
+        shape = fanout.shape(record.handle)
+        if shape is not None:
+            await fanout.drop(shape, "its table was taken out of the publication")
+        else:
+            log.info("shape dropped", handle=record.handle, reason="its table was taken out of the publication")
+            await fanout.registry.forget(record.handle)
 
 
 async def _drop(fanout: Fanout, shapes: Iterable[LiveShape], reason: str) -> None:

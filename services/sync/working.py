@@ -119,6 +119,7 @@ class Working:
         seconds, publication = self._settings.clause_seconds, self._settings.publication
         fanout = Fanout(client, registry, announcements, changes_id, self._pool, seconds, publication)
         await fanout.recover(records, position)
+        await reconcile.look(self._pool, fanout, self._settings)  # before anything is given to them
         reads = Reads(time.monotonic())
         exports = Exports(self._pool, js, self._settings)
         making = Making(self._pool, fanout, self._settings, slices, exports)

@@ -168,6 +168,17 @@ async def test_a_shape_is_opened_of_the_table_that_its_snapshot_sees(
     assert await rows(await opening) == [there]
 
 
+async def test_no_shape_is_given_what_comes_after_a_gap(shapes: Shapes) -> None:
+    """A table is taken out of the publication, and comes back with the next shape that is asked for."""
+    name = await a_schema(shapes)
+    before = [await shapes.open("t", name), await shapes.open("other", name, where=f"id IN (SELECT id FROM {name}.t)")]
+    await shapes.database.execute(f"ALTER PUBLICATION medley DROP TABLE {name}.t")
+    await shapes.database.execute(f"UPDATE {name}.t SET b = 3")
+    again = await shapes.open("t", name, where="id > 0")
+    assert [await shapes.is_open(one.handle) for one in before] == [False, False]
+    assert await rows(again) == [{"id": "1", "a": "x", "b": "3"}]
+
+
 async def test_after_a_rename_the_new_name_is_another_shape(shapes: Shapes) -> None:
     schema = await a_schema(shapes)
     before = await shapes.open("t", schema)
