@@ -24,7 +24,7 @@ from nats.js.errors import NotFoundError
 from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
 from medley.runtime.together import together
-from services.sync.changes import Assembler, Message, Place, last_place
+from services.sync.changes import Assembler, Identity, Message, Place, last_of
 from services.sync.pgoutput import Begin, Commit, Decoder, Relation
 from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
@@ -41,11 +41,11 @@ _ROOM = 256 * 1024  # in a message, beside its one largest change: up to 1,600 c
 
 
 class Newest(NamedTuple):
-    """The newest message of CHANGES, its transaction's xid, and the place of its last change."""
+    """The newest message of CHANGES, the place of its last change, and its transaction."""
 
     id: str
-    xid: int
     place: Place
+    transaction: Identity
     sequence: int
 
 
@@ -56,7 +56,7 @@ async def newest_message(js: JetStreamContext) -> Newest | None:
     except NotFoundError:
         return None
     named = last.headers or {}
-    return Newest(named[headers.MSG_ID], int(named[headers.XID]), last_place(last.data or b""), last.seq or 0)
+    return Newest(named[headers.MSG_ID], *last_of(last.data or b""), last.seq or 0)
 
 
 class PublishFailed(Transient):
@@ -143,7 +143,7 @@ class Capture:
             self._last_id = last.id
             self._marked = Mark(last.sequence, 0)
             self._assembler = Assembler(self._settings.message_bytes, self._largest, last.place, self._era)
-            self._resumed = Resumed((last.place[0], last.xid), self._confirmed_before)
+            self._resumed = Resumed(last.transaction, self._confirmed_before)
             log.info("capture resumes", after=self._last_id)
 
     async def _stream(self) -> None:
@@ -171,7 +171,7 @@ class Capture:
             case None | Relation():
                 pass
             case Begin():
-                self._resumed.begins(event.lsn, event.xid)
+                self._resumed.begins(event)
                 self._assembler.begin(event)
             case Commit():
                 messages = self._assembler.commit(event)

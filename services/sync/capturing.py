@@ -65,6 +65,7 @@ class Capturing:
                 self._settings,
                 lambda identity: _newest(js, registry, identity),
                 lambda identity: _start_afresh(js, registry, identity),
+                registry.begin_era,
                 forked=self._forked,
             )
             self._forked = False
@@ -120,8 +121,8 @@ async def _newest(js: JetStreamContext, registry: Registry, identity: str) -> in
 
 
 async def _start_afresh(js: JetStreamContext, registry: Registry, identity: str) -> None:
-    """Forget what was captured: it cannot be continued. Another era first: from then on no worker goes on with it."""
-    await registry.begin_era()
+    """Forget what was captured: it cannot be continued. Its era ends first: from then on no worker goes on with it."""
+    await registry.end_era()
     for record in await registry.records():
         await registry.forget(record.handle)
     await js.purge_stream(streams.CHANGES.name)

@@ -8,7 +8,7 @@ stopped, however the messages were cut before.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import orjson
 
@@ -30,10 +30,27 @@ Place = tuple[int, int]
 """(commit LSN, position in the transaction); places compare in the order of the stream."""
 
 
-def last_place(payload: bytes) -> Place:
-    """The place of a message's last change."""
+class Identity(NamedTuple):
+    """Of a transaction. In a database that was restored, another one may have its LSN and xid; none has its time."""
+
+    lsn: int
+    xid: int
+    commit_time: str
+
+    @classmethod
+    def of(cls, begin: Begin) -> "Identity":
+        return cls(begin.lsn, begin.xid, str(orjson.loads(_commit_time(begin))))
+
+
+def last_of(payload: bytes) -> tuple[Place, Identity]:
+    """The place of a message's last change, and its transaction."""
     body = orjson.loads(payload)
-    return int(body["lsn"]), body["changes"][-1]["position"]
+    identity = Identity(int(body["lsn"]), body["xid"], body["commit_time"])
+    return (identity.lsn, body["changes"][-1]["position"]), identity
+
+
+def _commit_time(begin: Begin) -> bytes:
+    return orjson.dumps(datetime.fromtimestamp(begin.commit_time / 1e6, UTC))
 
 
 class Assembler:
@@ -152,6 +169,6 @@ def _payload(head: bytes, begin: Begin, changes: list[bytes]) -> bytes:
         head,
         begin.lsn,
         begin.xid,
-        orjson.dumps(datetime.fromtimestamp(begin.commit_time / 1e6, UTC)),
+        _commit_time(begin),
         b",".join(changes),
     )

@@ -23,6 +23,7 @@ async def prepare(
     settings: SyncSettings,
     newest: Callable[[str], Awaitable[int | None]],
     start_afresh: Callable[[str], Awaitable[None]],
+    begin: Callable[[], Awaitable[None]],
     *,
     forked: bool,
 ) -> None:
@@ -31,7 +32,8 @@ async def prepare(
 
     `newest(identity)` is the newest LSN that the streams hold of the database of this identity, None when they hold
     another one's changes. `start_afresh(identity)` forgets them: before a new slot, and when the database is another
-    one, or one that was set back, than the streams know. `forked`: it turned out that they hold another history.
+    one, or one that was set back, than the streams know; `begin()` says that from here on nothing is lost. `forked`: it
+    turned out that they hold another history.
     """
     async with pool.acquire() as connection:
         level = await connection.fetchval(SQL["wal_level"])
@@ -42,7 +44,8 @@ async def prepare(
         await connection.execute(SQL["lock"])
         try:
             await _ensure_publication(connection, settings)
-            await _ensure_slot(connection, settings, newest, start_afresh, forked)
+            if await _ensure_slot(connection, settings, newest, start_afresh, forked):
+                await begin()
         finally:
             await connection.execute(SQL["unlock"])
 
@@ -71,10 +74,11 @@ async def _ensure_slot(
     newest: Callable[[str], Awaitable[int | None]],
     start_afresh: Callable[[str], Awaitable[None]],
     forked: bool,
-) -> None:
+) -> bool:
+    """Whether it is this sync's to lead."""
     slot = await connection.fetchrow(SQL["slot"], settings.slot)
     if slot is not None and slot["active"]:
-        return  # another sync leads; it has looked
+        return False  # another sync leads; it has looked
     database = await connection.fetchrow(SQL["database"])
     assert database is not None
     held = await newest(database["identity"])
@@ -90,13 +94,14 @@ async def _ensure_slot(
     elif forked:
         reason = "the database was restored, and went on otherwise than the streams"
     if reason is None:
-        return
+        return True
     log.log(logging.INFO if slot is None and held == 0 else logging.ERROR, "every shape starts afresh", reason=reason)
     if slot is not None:
         await connection.fetchval(SQL["drop_slot"], settings.slot)
     await start_afresh(database["identity"])
     await connection.fetchval(SQL["create_slot"], settings.slot)
     log.info("replication slot made", slot=settings.slot)
+    return True
 
 
 async def publish(connection: asyncpg.pool.PoolConnectionProxy, table: Table, settings: SyncSettings) -> None:

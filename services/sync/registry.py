@@ -1,6 +1,7 @@
 """The registry: which shapes there are (bucket `shapes`), and what the streams were fed from (bucket `sync`)."""
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nats.js import JetStreamContext
@@ -89,16 +90,25 @@ class Registry:
         await self.state.put("database", identity.encode())
 
     async def era(self) -> str:
-        """Another one after everything had to start afresh."""
-        try:
-            return ((await self.state.get("era")).value or b"").decode()
-        except KeyNotFoundError:
-            return ""
+        """Which capture the streams are of: another one after everything had to start afresh, and none until there is a
+        slot again: a shape that is opened meanwhile would lack what is written before that. Raises Transient."""
+        with suppress(KeyNotFoundError):
+            if known := (await self.state.get("era")).value:
+                return known.decode()
+        raise Transient("everything starts afresh; try again")
+
+    async def end_era(self) -> None:
+        """What was captured up to now cannot be continued: every worker waits, and begins anew."""
+        await self.state.put("era", b"")
 
     async def begin_era(self) -> None:
-        """What was captured before belongs to another one: every worker begins anew."""
-        await self.state.put("era", secrets.token_hex(8).encode())
+        """From here on nothing is lost, unless one has begun already."""
+        try:
+            await self.era()
+        except Transient:
+            await self.state.put("era", secrets.token_hex(8).encode())
 
     async def changes_id(self) -> str:
-        """The identity of what CHANGES holds: another one once it was made again, or everything started afresh."""
+        """The identity of what CHANGES holds: another one once it was made again, or everything started afresh. Raises
+        Transient while that is under way."""
         return f"{await bus.stream_identity(self.js, streams.CHANGES.name)}/{await self.era()}"

@@ -5,6 +5,8 @@ confirmed; when Postgres is past its place without having sent it, that history 
 """
 
 from medley.runtime.errors import Transient
+from services.sync.changes import Identity
+from services.sync.pgoutput import Begin
 
 
 class Forked(Transient):
@@ -12,20 +14,20 @@ class Forked(Transient):
 
 
 class Resumed:
-    """`newest`: LSN and xid of CHANGES' newest transaction; `confirmed`: the slot's LSN, below which nothing comes."""
+    """`newest`: CHANGES' newest transaction; `confirmed`: the slot's LSN, below which nothing comes."""
 
-    def __init__(self, newest: tuple[int, int] | None, confirmed: int) -> None:
-        self._awaited = newest if newest is not None and confirmed <= newest[0] else None
+    def __init__(self, newest: Identity | None, confirmed: int) -> None:
+        self._awaited = newest if newest is not None and confirmed <= newest.lsn else None
         self.forked = False
 
-    def begins(self, lsn: int, xid: int) -> None:
-        """A transaction comes, by the LSN of its commit. Raises Forked."""
-        if self._awaited is not None and lsn >= self._awaited[0]:
-            self._settle((lsn, xid) == self._awaited)
+    def begins(self, event: Begin) -> None:
+        """Raises Forked."""
+        if self._awaited is not None and event.lsn >= self._awaited.lsn:
+            self._settle(Identity.of(event) == self._awaited)
 
     def passed(self, lsn: int) -> None:
         """Every transaction that was committed below the LSN has come. Raises Forked."""
-        if self._awaited is not None and lsn > self._awaited[0]:
+        if self._awaited is not None and lsn > self._awaited.lsn:
             self._settle(came=False)
 
     def _settle(self, came: bool) -> None:

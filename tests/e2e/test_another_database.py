@@ -13,6 +13,7 @@ import pytest
 from medley.cli.embedded.ports import free_port
 from medley.cli.embedded.postgres import Postgres
 from tests.chaos.stage import Server
+from tests.support import web
 from tests.support.library import Follower, Library, rows_of, running_library, until
 
 DROP = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active"
@@ -50,6 +51,31 @@ async def slot_dropped(_: Server, __: Path, library: Library) -> None:
     await connection.close()
     await write(library, "without a slot")
     await library.start("sync")
+
+
+async def slot_made_late(_: Server, __: Path, library: Library) -> None:
+    """The new slot waits for a transaction to end: what is written until then comes in no stream."""
+    await library.kill("sync")
+    connection, holding = await library.connect(), await library.connect()
+
+    async def dropped() -> bool:
+        await connection.execute(DROP)
+        return not await connection.fetchval("SELECT count(*) FROM pg_replication_slots")
+
+    async def waiting() -> bool:
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
+        return bool(await connection.fetchval(f"{waits} AND query LIKE '%create_logical%'"))
+
+    await until(dropped, "the slot is dropped")
+    await holding.execute("BEGIN; SELECT pg_current_xact_id()")
+    await library.start("sync")
+    await until(waiting, "the slot is being made")
+    async with web.client(timeout=60) as http:  # whatever it is answered
+        await http.get(f"{library.api}/v1/shape", params={"table": "followed", "offset": "-1"})
+    await write(library, "before the slot")
+    await holding.execute("COMMIT")
+    await holding.close()
+    await connection.close()
 
 
 async def slot_invalidated(_: Server, __: Path, library: Library) -> None:
@@ -99,6 +125,7 @@ async def set_back(postgres: Server, data: Path, library: Library) -> None:
     ("happens", "reasons"),
     [
         (slot_dropped, {"there is no replication slot"}),
+        (slot_made_late, {"there is no replication slot"}),
         (slot_invalidated, {"the replication slot was invalidated"}),
         (another_timeline, {"this is another database, or timeline, than the one that the streams were fed from"}),
         # Which one it is depends on how much has been written since.

@@ -103,6 +103,8 @@ class Postgres:
         try:
             with contextlib.suppress(asyncpg.DuplicateDatabaseError):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
+        except asyncpg.ReadOnlySQLTransactionError:
+            return False  # it still recovers
         finally:
             await connection.close()
         return True

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from medley.contracts.offsets import Offset
 from medley.sql.visibility import Snapshot
 from services.sync.capture import Confirmation
-from services.sync.changes import Assembler, Message, Place, last_place
+from services.sync.changes import Assembler, Message, Place, last_of
 from services.sync.entries import Entry
 from services.sync.pgoutput import Begin, Commit, Delete, Insert, Relation, Truncate
 from services.sync.shape_log import Pending, messages
@@ -74,7 +74,7 @@ def test_after_a_crash_the_rest_is_made_however_the_messages_were_cut_before() -
     changes = [insert(SONGS, number) for number in range(1000)]
     for stop in (1, 5):
         before = assemble(2_000, *changes)[:stop]
-        after = assemble(5_000, *changes, stored=last_place(before[-1].payload))
+        after = assemble(5_000, *changes, stored=last_of(before[-1].payload)[0])
         found = [c["position"] for m in (*before, *after) for c in orjson.loads(m.payload)["changes"]]
         assert found == list(range(1000))
         assert len({message.id for message in (*before, *after)}) == len(before) + len(after)
