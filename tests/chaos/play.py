@@ -136,7 +136,7 @@ class Play:
                 await until(there, what, patience)
 
     async def _settle(self) -> list[str]:
-        """Wait until everybody has the last marker, and compare."""
+        """Wait until everybody has the last marker, and compare; again, when somebody was sent away meanwhile."""
         for one in self._clients:
             one.calm()
         mark = await self._write_mark()
@@ -144,10 +144,14 @@ class Play:
         async def settled() -> bool:
             return all(self._has(one, mark) for one in self._clients)
 
-        with suppress(AssertionError):
-            await until(settled, "", _CONVERGES)
-            await asyncio.gather(*self._recovering)
-        return await self._compare(mark)
+        until_when = time.monotonic() + _CONVERGES
+        while True:
+            with suppress(AssertionError):
+                await until(settled, "", until_when - time.monotonic())
+                await asyncio.gather(*self._recovering)
+            found = await self._compare(mark)
+            if not found or await settled() or time.monotonic() > until_when:
+                return found
 
     def _has(self, client: Client, mark: int) -> bool:
         if client.failure() is not None:
