@@ -1,4 +1,4 @@
-"""Reading a key-value bucket whole.
+"""Reading a key-value bucket whole, and whether it has a key.
 
 The client library's `keys()`, and the end of a watcher's first entries, can come too early: both ask how many messages
 are left, when these may have been sent already and not been taken in yet. Then a bucket seems to be empty that is not.
@@ -7,6 +7,7 @@ are left, when these may have been sent already and not been taken in yet. Then 
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from medley.contracts.streams import Bucket
 
@@ -47,3 +48,12 @@ async def entries(js: JetStreamContext, bucket: Bucket) -> dict[str, bytes]:
     finally:
         await subscription.unsubscribe()
     return {subject.removeprefix(prefix): text for subject, text in found.items()}
+
+
+async def holds(js: JetStreamContext, bucket: Bucket, key: str) -> bool:
+    """Whether it has the key now. Raises nats.errors.Error when the bus does not answer."""
+    try:
+        last = await js.get_last_msg(f"KV_{bucket.name}", f"$KV.{bucket.name}.{key}")
+    except NotFoundError:
+        return False
+    return (last.headers or {}).get(_GONE) is None

@@ -149,6 +149,8 @@ class Feed:
             try:
                 answer = await self.client.request(subjects.SYNC_SHAPES_OPEN, request, timeout=_ASK_SECONDS)
                 reply = OpenReply.model_validate_json(answer.data)
+                if reply.record is not None and not await self._recorded(reply.record):
+                    reply = OpenReply(unavailable="the shape has just gone; try again")
             except (NatsError, TimeoutError) as error:
                 if (record := self.known(definition)) is not None:
                     return OpenReply(record=record)
@@ -160,9 +162,16 @@ class Feed:
             if reply.unavailable is not None and time.monotonic() + _RETRY_OPEN < deadline:
                 await asyncio.sleep(_RETRY_OPEN)
                 continue
-            if reply.record is not None:
-                self._enter(reply.record)
             return reply
+
+    async def _recorded(self, record: ShapeRecord) -> bool:
+        """Whether the registry has it, which alone will say when it goes: a sync that was frozen may answer before it
+        sees that its streams are others now."""
+        if record.handle not in self._records:
+            if not await buckets.holds(self.client.jetstream(), streams.SHAPES_BUCKET, record.handle):
+                return False
+            self._enter(record)
+        return True
 
     async def drop(self, handle: str) -> None:
         """Delete the shape; when it returns, the handle is not known here any more. Raises Transient."""
