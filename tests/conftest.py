@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from medley.cli.embedded.ports import draw_from_part
 from tests.support import databases, servers
 from tests.support.library import Library, running_library
 from tests.support.versions import VERSIONS, postgres_of
@@ -22,6 +23,11 @@ from tests.support.versions import VERSIONS, postgres_of
 # Hundreds of processes are started: to compile everything in each of them takes as long as all the rest.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+draw_from_part(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ class Crew:
         folder.mkdir(exist_ok=True)
         folders = (str(path.resolve()) for path in (self._made, folder, self._asked.out))
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.chaos.worker", *folders),
+            *(sys.executable, "-m", "tests.chaos.worker", str(number), str(self._asked.at_once), *folders),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,

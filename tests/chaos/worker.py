@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from medley.cli.embedded.ports import draw_from_part
 from tests.chaos.outcomes import Outcome
 from tests.chaos.plan import Plan
 from tests.chaos.play import play
@@ -42,4 +43,5 @@ def _keep(plan: Plan, outcome: Outcome, folder: Path, there: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(*map(Path, sys.argv[1:])))
+    draw_from_part(int(sys.argv[1]), int(sys.argv[2]))
+    asyncio.run(work(*map(Path, sys.argv[3:])))

@@ -10,6 +10,15 @@ LOOPBACK = "127.0.0.1"
 # Below every system's ephemeral range: a client that reconnects to a closed port of that range can be given the
 # very same port as its own and connect to itself, and then the server cannot come back.
 _LOWEST, _HIGHEST = 20_000, 32_000
+_drawn = range(_LOWEST, _HIGHEST)
+
+
+def draw_from_part(part: int, of: int) -> None:
+    """From now on, `free_port` draws from one of as many equal parts: programs that start servers side by side would
+    else be given a port that another one was given and does not listen on yet, or not again."""
+    global _drawn
+    size = (_HIGHEST - _LOWEST) // of
+    _drawn = range(_LOWEST + part % of * size, _LOWEST + (part % of + 1) * size)
 
 
 def is_free(port: int) -> bool:
@@ -26,10 +35,10 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """A port that nothing listens on."""
     for _ in range(1000):
-        port = random.randint(_LOWEST, _HIGHEST)  # noqa: S311 - only has to differ, not to be secret
+        port = random.choice(_drawn)  # noqa: S311 - only has to differ, not to be secret
         if is_free(port):
             return port
-    raise OSError(f"no free port between {_LOWEST} and {_HIGHEST} on {LOOPBACK}")
+    raise OSError(f"no free port between {_drawn.start} and {_drawn.stop - 1} on {LOOPBACK}")
 
 
 class Ports:
