@@ -11,7 +11,7 @@ A crash anywhere repeats from the confirmed LSN, and the repeat is recognised.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -25,7 +25,7 @@ from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
 from medley.runtime.together import together
 from services.sync.changes import Assembler, Identity, Message, Place, last_of
-from services.sync.pgoutput import Begin, Commit, Decoder, Relation
+from services.sync.pgoutput import Begin, Change, Commit, Decoder, Relation
 from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
 from services.sync.resuming import Resumed
@@ -148,13 +148,22 @@ class Capture:
 
     async def _stream(self) -> None:
         turns = Turns()
+        decode = self._decoder.decode
         while True:
-            for frame in await self._replication.frames():
+            frames = await self._replication.frames()
+            turns.begin()
+            for frame in frames:
                 if frame[0] == KEEPALIVE:
                     self._keepalive(frame)
-                else:
-                    await self._wal(frame)
-                await turns.taken()
+                    continue
+                event = decode(frame, WAL_HEADER)
+                if isinstance(event, Change):
+                    for message in self._assembler.change(event):
+                        self._done(0, await self._publish([message]), len(message.payload))
+                elif event is not None:
+                    await self._bounds(event)
+                if turns.due:
+                    await turns.taken()
 
     def _keepalive(self, frame: bytes) -> None:
         """With nothing open, everything that was sent is dealt with: the slot advances on an idle database, too."""
@@ -165,11 +174,8 @@ class Capture:
         if reply_wanted(frame):
             self._report()
 
-    async def _wal(self, frame: bytes) -> None:
-        event = self._decoder.decode(frame[WAL_HEADER:])
+    async def _bounds(self, event: Begin | Commit | Relation) -> None:
         match event:
-            case None | Relation():
-                pass
             case Begin():
                 self._resumed.begins(event)
                 self._assembler.begin(event)
@@ -178,11 +184,8 @@ class Capture:
                 future = await self._publish(messages)
                 self.received = event.end_lsn
                 self._done(event.end_lsn, future, sum(len(message.payload) for message in messages))
-            case _:
-                for message in self._assembler.change(event):
-                    self._done(0, await self._publish([message]), len(message.payload))
 
-    async def _publish(self, messages: list[Message]) -> asyncio.Future[PubAck] | None:
+    async def _publish(self, messages: Sequence[Message]) -> asyncio.Future[PubAck] | None:
         future: asyncio.Future[PubAck] | None = None
         while self._unacked > _UNACKED_BYTES:
             self._room.clear()

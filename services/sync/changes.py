@@ -6,14 +6,17 @@ place the stream has reached is left out, so a transaction that is decoded again
 stopped, however the messages were cut before.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple
 
 import orjson
 
 from medley.contracts import headers, subjects
 from services.sync.pgoutput import Begin, Change, Commit, Delete, Insert, Relation, Truncate, Update
+from services.sync.written import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Message:
     id: str
     headers: dict[str, str]
 
+
+_NONE: Sequence[Message] = ()
 
 Place = tuple[int, int]
 """(commit LSN, position in the transaction); places compare in the order of the stream."""
@@ -66,13 +71,17 @@ class Assembler:
         self._largest = largest
         self._stored = stored
         self._era = era
-        self._heads: dict[Relation, tuple[str, bytes]] = {}
+        self._tables: dict[Relation, _Table] = {}
         self._begin: Begin | None = None
         self._relation: Relation | None = None
+        self._table: _Table | None = None
+        """Of the relation."""
         self._changes: list[bytes] = []
         self._bytes = 0
         self._first = 0
         self._position = 0
+        self._known = -1.0
+        """Up to this position, the open transaction is in the stream."""
 
     @property
     def inside(self) -> bool:
@@ -83,48 +92,59 @@ class Assembler:
         self._begin = event
         self._relation = None
         self._position = self._first = 0
+        lsn, position = self._stored
+        self._known = position if event.lsn == lsn else math.inf if event.lsn < lsn else -1
 
-    def change(self, event: Change) -> list[Message]:
+    def change(self, event: Change) -> Sequence[Message]:
         """Add one change; returns the messages that it closed."""
         if isinstance(event, Truncate):
-            return [message for relation in event.relations for message in self._add(relation, {"op": "truncate"})]
-        return self._add(event.relation, _as_json(event))
+            return [message for relation in event.relations for message in self._add(relation, None)]
+        return self._add(event.relation, event)
 
-    def commit(self, event: Commit) -> list[Message]:
+    def commit(self, event: Commit) -> Sequence[Message]:
         """Close the transaction. A transaction without changes gives no message."""
         closed = self._close(last=True)
         self._begin = None
         return closed
 
-    def _add(self, relation: Relation, change: dict[str, Any]) -> list[Message]:
-        if self._begin is None or (self._begin.lsn, self._position) <= self._stored:
-            self._position += 1
-            return []
-        change["position"] = self._position
-        encoded = orjson.dumps(change)
-        if len(encoded) > self._largest:
-            encoded = orjson.dumps({"op": "oversize", "position": self._position, "bytes": len(encoded)})
-        closed: list[Message] = []
-        if relation is not self._relation or self._bytes + len(encoded) > self._limit:
+    def _add(self, relation: Relation, change: Insert | Update | Delete | None) -> Sequence[Message]:
+        """None: it was truncated."""
+        position = self._position
+        self._position += 1
+        if position <= self._known:
+            return _NONE
+        closed = _NONE
+        if relation is not self._relation:
             closed = self._close(last=False)
-            self._relation = relation
-            self._first = self._position
+            self._begins(relation)
+        assert self._table is not None
+        encoded = b'{"op":"truncate","position":%d}' % position
+        if change is not None:
+            encoded = self._table.changes.of(change, position)
+            if len(encoded) > self._largest:
+                encoded = b'{"op":"oversize","position":%d,"bytes":%d}' % (position, len(encoded))
+        if self._changes and self._bytes + len(encoded) > self._limit:
+            closed = self._close(last=False)
+        if not self._changes:
+            self._first = position
         self._changes.append(encoded)
         self._bytes += len(encoded) + 1
-        self._position += 1
         return closed
 
-    def _close(self, *, last: bool) -> list[Message]:
-        if not self._changes or self._begin is None or self._relation is None:
-            return []
-        begin, relation = self._begin, self._relation
-        if relation not in self._heads:
-            self._heads[relation] = _head(relation)
-        subject, head = self._heads[relation]
-        payload = _payload(head, begin, self._changes)
+    def _begins(self, relation: Relation) -> None:
+        self._relation = relation
+        self._table = self._tables.get(relation)
+        if self._table is None:
+            self._table = self._tables[relation] = _Table.of(relation)
+
+    def _close(self, *, last: bool) -> Sequence[Message]:
+        begin, table = self._begin, self._table
+        if not self._changes or begin is None or table is None:
+            return _NONE
+        payload = _payload(table.head, begin, self._changes)
         message_id = f"{begin.lsn}:{self._first}:{self._era}"
         message = Message(
-            subject=subject,
+            subject=table.subject,
             payload=payload,
             id=message_id,
             headers={
@@ -136,32 +156,26 @@ class Assembler:
             },
         )
         self._changes, self._bytes = [], 0
-        return [message]
+        return (message,)
 
 
-def _as_json(event: Insert | Update | Delete) -> dict[str, Any]:
-    match event:
-        case Insert():
-            return {"op": "insert", "position": 0, "new": event.new}
-        case Update():
-            return {"op": "update", "position": 0, "old": event.old, "new": event.new}
-        case Delete():
-            return {"op": "delete", "position": 0, "old": event.old}
-        case _:
-            assert_never(event)
+class _Table(NamedTuple):
+    """What all messages of a table have in common: the subject, the beginning of the body, how changes are written."""
 
+    subject: str
+    head: bytes
+    changes: Changes
 
-def _head(relation: Relation) -> tuple[str, bytes]:
-    """What all messages of a table have in common: the subject, and the beginning of the body."""
-    body = orjson.dumps(
-        {
+    @classmethod
+    def of(cls, relation: Relation) -> "_Table":
+        described = {
             "schema": relation.schema,
             "table": relation.table,
             "oid": relation.oid,
             "columns": relation.columns,
         }
-    )
-    return subjects.changes(relation.schema, relation.table), body[:-1]
+        subject = subjects.changes(relation.schema, relation.table)
+        return cls(subject, orjson.dumps(described)[:-1], Changes(relation))
 
 
 def _payload(head: bytes, begin: Begin, changes: list[bytes]) -> bytes:

@@ -1,6 +1,6 @@
 """From a change to the log entries of one shape: ready-made protocol JSON (protocol section 1.5). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -38,10 +38,6 @@ class Transaction(NamedTuple):
 def marked_last(entry: Entry) -> Entry:
     """The entry with `last: true` in its headers, which are the last thing in its body."""
     return Entry(entry.offset, entry.body[:-2] + b',"last":true}}')
-
-
-def _listed(transaction: Transaction) -> bytes:
-    return b",".join(b"%d" % xid for xid in (*transaction.others, transaction.xid))
 
 
 class Clause(Protocol):
@@ -86,94 +82,112 @@ class Encoder:
         row = dict(zip(self._columns, values, strict=True))
         return orjson.dumps({"key": self.row_key.of(row), "value": row, "headers": self.snapshot_headers})
 
-    def entries(self, change: ChangeJson, transaction: Transaction) -> list[Entry]:
-        """What this change is for this shape: nothing, one entry, or two when the key changes. Raises Rotate."""
-        old: Any = change.get("old")
-        new: Any = change.get("new")
-        where = self._where
-        match change["op"]:
-            case "insert":
-                return [self._insert(new, change, transaction)] if where is None or where.matches(new) else []
-            case "delete":
-                if old is None:
-                    raise Rotate("a delete came without its old row: the table lost REPLICA IDENTITY FULL")
-                return [self._delete(old, change, transaction)] if where is None or where.matches(old) else []
-            case "update":
-                return self._update(old, new, change, transaction)
-            case "truncate":
-                raise Rotate("the table was truncated")
-            case "oversize":
-                raise Rotate(f"a change of {change['bytes']} bytes does not fit into a message")
-            case other:
-                raise Rotate(f"an unknown operation {other!r}")
+    def entries(self, changes: Sequence[ChangeJson], transaction: Transaction) -> list[Entry]:
+        """What changes of one transaction are for this shape, in order: each nothing, an entry, or two when the key
+        changes. Raises Rotate."""
+        made: list[Entry] = []
+        told, where = _Told(self._heads, transaction), self._where
+        for change in changes:
+            match change["op"]:
+                case "insert":
+                    new = change["new"]
+                    if where is None or where.matches(new):
+                        made.append(self._insert(told, new, 2 * change["position"]))
+                case "update":
+                    made += self._update(told, change.get("old"), change["new"], 2 * change["position"])
+                case "delete":
+                    old = change.get("old")
+                    if old is None:
+                        raise Rotate("a delete came without its old row: the table lost REPLICA IDENTITY FULL")
+                    if where is None or where.matches(old):
+                        made.append(self._delete(told, old, 2 * change["position"]))
+                case "truncate":
+                    raise Rotate("the table was truncated")
+                case "oversize":
+                    raise Rotate(f"a change of {change['bytes']} bytes does not fit into a message")
+                case other:
+                    raise Rotate(f"an unknown operation {other!r}")
+        return made
 
     def moved(self, row: Row, transaction: Transaction, position: int, *, inside: bool) -> Entry:
         """The row came into the shape, or left it, by a change of another row."""
-        change = {"position": position}
-        return self._insert(row, change, transaction) if inside else self._delete(row, change, transaction)
+        told = _Told(self._heads, transaction)
+        return (self._insert if inside else self._delete)(told, row, 2 * position)
 
-    def _update(self, old: Row | None, new: Row, change: ChangeJson, transaction: Transaction) -> list[Entry]:
+    def _update(self, told: "_Told", old: Row | None, new: Row, position: int) -> list[Entry]:
         if old is None:
             raise Rotate("an update came without its old row: the table lost REPLICA IDENTITY FULL")
         if self._where is not None:
             was, now = self._where.matches(old), self._where.matches(new)
             if not was:
-                return [self._insert(new, change, transaction)] if now else []
+                return [self._insert(told, new, position)] if now else []
             if not now:
-                return [self._delete(old, change, transaction)]
+                return [self._delete(told, old, position)]
         changed = [name for name in self._columns if old.get(name) != new.get(name)]
         if not changed:
             return []
         before, after = self.row_key.of(old), self.row_key.of(new)
         if before != after:
             return [
-                self._delete(old, change, transaction, key_change_to=after),
-                self._insert(new, change, transaction, later=1, key_change_from=before),
+                self._delete(told, old, position, {"key_change_to": after}),
+                self._insert(told, new, position + 1, {"key_change_from": before}),
             ]
         if self._full or not self._keyed:
             value = self._whole(new)
         else:
             value = {name: new.get(name) for name in dict.fromkeys((*self._key, *changed))}
-        old_value = {name: old.get(name) for name in changed} if self._full else None
-        return [self._entry("update", after, value, change, transaction, old_value=old_value)]
+        more = b',"old_value":' + orjson.dumps({name: old.get(name) for name in changed}) if self._full else b""
+        return [told.entry("update", after, value, position, more)]
 
-    def _insert(self, row: Row, change: ChangeJson, transaction: Transaction, later: int = 0, **marks: str) -> Entry:
-        return self._entry("insert", self.row_key.of(row), self._whole(row), change, transaction, later, marks)
+    def _insert(self, told: "_Told", row: Row, position: int, marks: Mapping[str, str] | None = None) -> Entry:
+        return told.entry("insert", self.row_key.of(row), self._whole(row), position, marks=marks)
 
-    def _delete(self, row: Row, change: ChangeJson, transaction: Transaction, **marks: str) -> Entry:
+    def _delete(self, told: "_Told", row: Row, position: int, marks: Mapping[str, str] | None = None) -> Entry:
         whole = self._full or not self._keyed
         value = self._whole(row) if whole else {name: row.get(name) for name in self._key}
-        return self._entry("delete", self.row_key.of(row), value, change, transaction, 0, marks)
+        return told.entry("delete", self.row_key.of(row), value, position, marks=marks)
 
     def _whole(self, row: Row) -> Row:
         if self._every_column and len(row) == len(self._columns):
             return row
         return {name: row.get(name) for name in self._columns}
 
-    def _entry(
+
+class _Told:
+    """Writes entries of one transaction, out of pieces: their headers differ in little more than one number.
+
+    The headers come last: `marked_last` relies on it.
+    """
+
+    __slots__ = ("_end", "_heads", "_lsn", "_written")
+
+    def __init__(self, heads: Mapping[Operation, bytes], transaction: Transaction) -> None:
+        self._heads = heads
+        self._lsn = transaction.lsn
+        self._end = b',"txids":[%b]' % b",".join([b"%d" % xid for xid in (*transaction.others, transaction.xid)])
+        self._written: dict[Operation, bytes] = {}
+
+    def entry(
         self,
         operation: Operation,
         key: str,
         value: Row,
-        change: ChangeJson,
-        transaction: Transaction,
-        later: int = 0,
+        position: int,
+        more: bytes = b"",
         marks: Mapping[str, str] | None = None,
-        old_value: Row | None = None,
     ) -> Entry:
-        """`later`: 1 for the second entry of one change. The headers come last: `marked_last` relies on it.
-
-        Written out of pieces, since the headers of a transaction's entries differ in one number only.
-        """
-        position = 2 * change["position"] + later
-        body = b'{"key":%b,"value":%b%b%b%d","op_position":%d,"txids":[%b]%b}}' % (
+        """`more`: members of the entry beside its key and value, `marks`: of its headers."""
+        head = self._written.get(operation)
+        if head is None:
+            head = self._written[operation] = b'%b%d","op_position":' % (self._heads[operation], self._lsn)
+        marked = b"," + orjson.dumps(marks)[1:-1] if marks else b""
+        body = b'{"key":%b,"value":%b%b%b%d%b%b}}' % (
             orjson.dumps(key),
             orjson.dumps(value),
-            b',"old_value":' + orjson.dumps(old_value) if old_value is not None else b"",
-            self._heads[operation],
-            transaction.lsn,
+            more,
+            head,
             position,
-            b"%d" % transaction.xid if not transaction.others else _listed(transaction),
-            b"," + orjson.dumps(marks)[1:-1] if marks else b"",
+            self._end,
+            marked,
         )
-        return Entry(Offset(transaction.lsn, position), body)
+        return Entry(Offset(self._lsn, position), body)

@@ -197,7 +197,8 @@ class Fanout:
             self._process(taken.popleft())
             if self.appends.full():
                 await self.appends.flush(self.shapes)
-            await turns.taken()
+            if turns.due:
+                await turns.taken()
         self.postgres.end()
 
     async def relate(self) -> None:
@@ -241,29 +242,29 @@ class Fanout:
             self._progress.transaction_ended(incoming.sequence, incoming.transaction.lsn)
 
     def _distribute(self, incoming: Incoming) -> None:
-        admitted: dict[str, bool] = {}
-        for change in incoming.changes:
-            for shape in self._concerned(incoming.oid, change):
-                handle = shape.record.handle
-                try:
-                    if handle not in admitted:
-                        admitted[handle] = shape.admits(incoming)
-                    if admitted[handle] and shape.take_in(change, incoming.transaction):
-                        self.appends.touch(shape)
-                except Rotate as reason:
-                    admitted[handle] = False
-                    self._leave(shape, str(reason))
+        for shape, changes in self._concerned(incoming):
+            try:
+                if shape.admits(incoming) and shape.take_in(changes, incoming.transaction):
+                    self.appends.touch(shape)
+            except Rotate as reason:
+                self._leave(shape, str(reason))
 
-    def _concerned(self, relation: int, change: dict[str, Any]) -> list[LiveShape]:
-        """The shapes that a change may concern; each decides itself what it means."""
-        old, new = change.get("old"), change.get("new")
-        match change["op"]:
-            case "insert":
-                return [*self._router.concerned(relation, new), *self.postgres.concerned(relation, new)]
-            case "update" | "delete" if old is not None:
-                return [*self._router.concerned(relation, old, new), *self.postgres.concerned(relation, old, new)]
-            case _:
-                return [*self._router.all_of(relation), *self.postgres.all_of(relation)]
+    def _concerned(self, incoming: Incoming) -> list[tuple[LiveShape, Sequence[dict[str, Any]]]]:
+        """The shapes that a message's changes may concern, and which; each decides itself what they mean."""
+        relation, changes = incoming.oid, incoming.changes
+        found: dict[LiveShape, list[dict[str, Any]]] = {}
+        if self._router.routes(relation) or self.postgres.decides(relation):
+            for change in changes:
+                for shape in self._routed(relation, change):
+                    found.setdefault(shape, []).append(change)
+        return [*((shape, changes) for shape in self._router.whole(relation)), *found.items()]
+
+    def _routed(self, relation: int, change: dict[str, Any]) -> Iterable[LiveShape]:
+        """Those that are found by a change's values; all, where nothing is known of these."""
+        rows = [row for row in (change.get("old"), change.get("new")) if row is not None]
+        if change["op"] in ("truncate", "oversize") or (change["op"] != "insert" and change.get("old") is None):
+            return [*self._router.routed(relation), *self.postgres.all_of(relation)]
+        return [*self._router.found(relation, *rows), *self.postgres.concerned(relation, *rows)]
 
     def _leave(self, shape: LiveShape, reason: str) -> None:
         log.info("shape rotates", handle=shape.record.handle, table=shape.table, reason=reason)

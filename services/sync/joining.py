@@ -103,8 +103,7 @@ def catch_up(fanout: Fanout, shape: LiveShape, held: list[Incoming]) -> None:
             shape.pending.transaction_ends()
         current = incoming.transaction
         if shape.admits(incoming):
-            for change in incoming.changes:
-                shape.take_in(change, incoming.transaction)
+            shape.take_in(incoming.changes, incoming.transaction)
     if current is not None and current == fanout.inside:
         fanout.appends.touch(shape)
     else:

@@ -1,6 +1,6 @@
 """One open shape as fan-out holds it, and one message of CHANGES as it reads it. Pure but for the log's appends."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -157,9 +157,9 @@ class LiveShape:
             raise Rotate("its table has other columns now")
         return True
 
-    def take_in(self, change: dict[str, Any], transaction: Transaction) -> bool:
-        """Queue what the change means for the shape. Returns whether it meant anything. Raises Rotate."""
-        entries = self.encoder.entries(change, transaction)
+    def take_in(self, changes: Sequence[dict[str, Any]], transaction: Transaction) -> bool:
+        """Queue what changes mean for the shape. Returns whether they meant anything. Raises Rotate."""
+        entries = self.encoder.entries(changes, transaction)
         self.check(entries)
         return self.pending.add(entries)
 
@@ -167,5 +167,6 @@ class LiveShape:
         """Whether they can go into the log. Raises Rotate."""
         if self._taken is not None:
             self._taken.check(entries)
-        if any(len(entry.body) > self.log.largest for entry in entries):
-            raise Rotate(f"a row of it is larger than a message ({self.log.largest} bytes)")
+        largest = self.log.largest
+        if max([len(entry.body) for entry in entries], default=0) > largest:
+            raise Rotate(f"a row of it is larger than a message ({largest} bytes)")

@@ -1,19 +1,25 @@
 """Decode pgoutput, protocol version 1: bytes of one message in, one event out. Pure.
 
 Source of the formats: PostgreSQL documentation, "Logical Replication Message Formats".
-Values are text exactly as Postgres's output functions wrote it, or None for NULL.
+Values are bytes exactly as Postgres's output functions wrote them: whoever writes them on needs no text.
 """
 
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
-Row = dict[str, str | None]
+Values = list[bytes | None]
+"""Of a row, in the order of the relation's columns; None for NULL, UNKNOWN for what was not sent."""
+
+UNKNOWN = b"\0"
+"""An unchanged out-of-line value. No value is that: Postgres has no NUL in texts."""
 
 _BEGIN = Struct("!QqI")
 _COMMIT = Struct("!BQQq")
 _U32 = Struct("!I")
 _U16 = Struct("!H")
 _COLUMN = Struct("!Ii")
+_VALUE = Struct("!BI")
+_AFTER = b"\0\0\0\0"  # so that a value without a length can be read like one that has one
 
 _NULL, _TEXT, _UNCHANGED = ord("n"), ord("t"), ord("u")
 _KEY, _OLD = ord("K"), ord("O")
@@ -21,8 +27,7 @@ _KEY, _OLD = ord("K"), ord("O")
 POSTGRES_EPOCH = 946_684_800_000_000  # 2000-01-01 in µs since 1970
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """A table as the stream describes it: again after each change of it, and once a session."""
 
     oid: int
@@ -36,8 +41,7 @@ class Relation:
         return tuple(name for name, _, _ in self.columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(NamedTuple):
     lsn: int
     """The transaction's commit LSN."""
     commit_time: int
@@ -45,36 +49,31 @@ class Begin:
     xid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     lsn: int
     end_lsn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(NamedTuple):
     relation: Relation
-    new: Row
+    new: Values
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     relation: Relation
-    old: Row | None
+    old: Values | None
     """The whole old row under REPLICA IDENTITY FULL; None when the table's identity gives nothing."""
-    new: Row
-    """An unchanged out-of-line value is taken from `old`; absent when `old` has none."""
+    new: Values
+    """An unchanged out-of-line value is taken from `old`; UNKNOWN when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     relation: Relation
-    old: Row | None
+    old: Values | None
     """The whole old row under REPLICA IDENTITY FULL; None when the table's identity gives its key only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Truncate:
+class Truncate(NamedTuple):
     relations: tuple[Relation, ...]
 
 
@@ -88,50 +87,55 @@ class Decoder:
     def __init__(self) -> None:
         self._relations: dict[int, Relation] = {}
 
-    def decode(self, message: bytes) -> Event | None:
-        """None for messages that carry no event (origin, type, logical message).
+    def decode(self, message: bytes, place: int = 0) -> Event | None:
+        """The event that begins at `place`. None for messages that carry none (origin, type, logical message).
 
         Raises ValueError on a message that the protocol does not know.
         """
-        match message[0]:
+        match message[place]:
             case 0x49:  # I
-                relation = self._relations[_U32.unpack_from(message, 1)[0]]
-                return Insert(relation, _tuple(message, 6, relation, None)[0])
+                return Insert(self._described(message, place), _values(message, place + 6))
             case 0x55:  # U
-                return self._update(message)
+                return self._update(message, place)
             case 0x44:  # D
-                relation = self._relations[_U32.unpack_from(message, 1)[0]]
-                old = _tuple(message, 6, relation, None)[0] if message[5] == _OLD else None
-                return Delete(relation, old)
+                old = _values(message, place + 6) if message[place + 5] == _OLD else None
+                return Delete(self._described(message, place), old)
             case 0x42:  # B
-                lsn, time, xid = _BEGIN.unpack_from(message, 1)
+                lsn, time, xid = _BEGIN.unpack_from(message, place + 1)
                 return Begin(lsn, time + POSTGRES_EPOCH, xid)
             case 0x43:  # C
-                _, lsn, end_lsn, _ = _COMMIT.unpack_from(message, 1)
+                _, lsn, end_lsn, _ = _COMMIT.unpack_from(message, place + 1)
                 return Commit(lsn, end_lsn)
             case 0x52:  # R
-                return self._relation(message)
+                return self._relation(message, place)
             case 0x54:  # T
-                return self._truncate(message)
+                return self._truncate(message, place)
             case 0x4F | 0x59 | 0x4D:  # O, Y, M
                 return None
             case other:
                 raise ValueError(f"unknown pgoutput message {chr(other)!r}")
 
-    def _update(self, message: bytes) -> Update:
-        relation = self._relations[_U32.unpack_from(message, 1)[0]]
-        place = 5
-        old: Row | None = None
+    def _described(self, message: bytes, place: int) -> Relation:
+        return self._relations[_U32.unpack_from(message, place + 1)[0]]
+
+    def _update(self, message: bytes, place: int) -> Update:
+        relation = self._described(message, place)
+        place += 5
+        old: Values | None = None
         kind = message[place]
         if kind in (_KEY, _OLD):
-            old, place = _tuple(message, place + 1, relation, None)
+            old = _values(message, place + 1)
+            place = _end(old, place + 1)
             if kind == _KEY:
                 old = None
-        return Update(relation, old, _tuple(message, place + 1, relation, old)[0])
+        new = _values(message, place + 1)
+        if old is not None and UNKNOWN in new:
+            new = [was if now == UNKNOWN else now for was, now in zip(old, new, strict=True)]
+        return Update(relation, old, new)
 
-    def _relation(self, message: bytes) -> Relation:
-        oid = _U32.unpack_from(message, 1)[0]
-        schema, place = _string(message, 5)
+    def _relation(self, message: bytes, place: int) -> Relation:
+        oid = _U32.unpack_from(message, place + 1)[0]
+        schema, place = _string(message, place + 5)
         table, place = _string(message, place)
         count = _U16.unpack_from(message, place + 1)[0]  # the byte between is the replica identity
         place += 3
@@ -145,9 +149,9 @@ class Decoder:
         self._relations[oid] = relation
         return relation
 
-    def _truncate(self, message: bytes) -> Truncate:
-        count = _U32.unpack_from(message, 1)[0]
-        oids = (_U32.unpack_from(message, 6 + 4 * index)[0] for index in range(count))
+    def _truncate(self, message: bytes, place: int) -> Truncate:
+        count = _U32.unpack_from(message, place + 1)[0]
+        oids = (_U32.unpack_from(message, place + 6 + 4 * index)[0] for index in range(count))
         return Truncate(tuple(self._relations[oid] for oid in oids))
 
 
@@ -156,22 +160,29 @@ def _string(message: bytes, place: int) -> tuple[str, int]:
     return message[place:end].decode(), end + 1
 
 
-def _tuple(message: bytes, place: int, relation: Relation, old: Row | None) -> tuple[Row, int]:
-    """TupleData from `place`; returns the row and the place after it."""
-    row: Row = {}
-    place += 2  # the count of columns is the relation's
-    for name, _, _ in relation.columns:
-        kind = message[place]
+def _values(message: bytes, place: int) -> Values:
+    """TupleData from `place`."""
+    values: Values = []
+    add = values.append
+    padded, read = message + _AFTER, _VALUE.unpack_from
+    count = message[place] << 8 | message[place + 1]
+    place += 2
+    for _ in range(count):
+        kind, size = read(padded, place)
         place += 1
         if kind == _TEXT:
             start = place + 4
-            place = start + _U32.unpack_from(message, place)[0]
-            row[name] = str(message[start:place], "utf-8")
+            place = start + size
+            add(message[start:place])
         elif kind == _NULL:
-            row[name] = None
+            add(None)
         elif kind == _UNCHANGED:
-            if old is not None and name in old:
-                row[name] = old[name]
+            add(UNKNOWN)
         else:
-            raise ValueError(f"unexpected kind {chr(kind)!r} of column {name}")
-    return row, place
+            raise ValueError(f"unexpected kind {chr(kind)!r} of a value")
+    return values
+
+
+def _end(values: Values, place: int) -> int:
+    """The place after a TupleData of these values."""
+    return place + 2 + sum(1 if value is None or value == UNKNOWN else 5 + len(value) for value in values)

@@ -120,6 +120,8 @@ class Router(Generic[S]):
             index.remove(key, place, shape)
             if not index.shapes:
                 del self._indexes[relation][form, lookup]
+                if not self._indexes[relation]:
+                    del self._indexes[relation]
 
     def concerned(self, relation: int, *rows: Row | None) -> list[S]:
         """The shapes that any of the rows (the old, the new) may be in; each once."""
@@ -143,11 +145,14 @@ class Router(Generic[S]):
             return hits[0] if hits else ()
         return {id(shape): shape for shapes in hits for shape in shapes}.values()
 
-    def all_of(self, relation: int) -> list[S]:
-        """Every shape of the table that is routed at all."""
-        found = {id(shape): shape for shape in self._whole.get(relation, ())}
-        for index in self._indexes.get(relation, {}).values():
-            found.update((id(shape), shape) for shapes in index.all() for shape in shapes)
+    def routes(self, relation: int) -> bool:
+        """Whether any are found by values."""
+        return relation in self._indexes
+
+    def routed(self, relation: int) -> list[S]:
+        """All that are found by values; each once."""
+        indexes = self._indexes.get(relation, {})
+        found = {id(shape): shape for index in indexes.values() for shapes in index.all() for shape in shapes}
         return list(found.values())
 
 

@@ -35,15 +35,16 @@ class Pending:
         self.size = 0
 
     def add(self, entries: list[Entry]) -> bool:
-        """Returns whether there was anything new."""
-        added = False
-        for entry in entries:
-            if entry.offset > self.last:
-                self._entries.append(entry)
-                self.last = entry.offset
-                self.size += len(entry.body)
-                added = self._open = True
-        return added
+        """In order. Returns whether there was anything new."""
+        if not entries or entries[-1].offset <= self.last:
+            return False
+        if entries[0].offset <= self.last:
+            entries = [entry for entry in entries if entry.offset > self.last]
+        self._entries += entries
+        self.last = entries[-1].offset
+        self.size += sum([len(entry.body) for entry in entries])
+        self._open = True
+        return True
 
     def give(self, entries: list[Entry]) -> None:
         """A whole transaction's."""

@@ -7,12 +7,19 @@ _SECONDS = 0.02
 
 
 class Turns:
-    """For one loop. `await taken()` between two pieces of work gives way when they have taken long."""
+    """For one loop. Between two pieces of work, when `due`: `await taken()` gives way."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Others had their turn."""
         self._since = time.monotonic()
 
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self._since > _SECONDS
+
     async def taken(self) -> None:
-        if time.monotonic() - self._since > _SECONDS:
-            await asyncio.sleep(0)
-            self._since = time.monotonic()
+        await asyncio.sleep(0)
+        self.begin()

@@ -91,6 +91,10 @@ class PostgresTier:
         if not lacking:
             self._lacking.pop(shape.relation, None)
 
+    def decides(self, relation: int) -> bool:
+        """Whether about any shape of the table."""
+        return relation in self._shapes
+
     def all_of(self, relation: int) -> Iterable[LiveShape]:
         return [candidate.shape for candidate in self._shapes.get(relation, {}).values()]
 

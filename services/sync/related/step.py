@@ -195,7 +195,7 @@ def _entries(
     shape.answered_by(known)
     entries: list[Entry] = []
     for change, transaction in changes:
-        entries += shape.encoder.entries(change, transaction)
+        entries += shape.encoder.entries((change,), transaction)
     transaction = _transaction(step) if _several(step) else step.own[-1].transaction
     place = len(changes) if _several(step) else step.own[-1].changes[-1]["position"] + 1
     for number, one in enumerate(moved, place):

@@ -157,7 +157,7 @@ def test_a_shape_with_the_same_place_twice_is_found_once_and_forgotten() -> None
     assert router.concerned(1, {"e": "1", "v": "5", "t": "abc"}) == [shape]
     assert router.concerned(1, {"e": "2", "v": "5", "t": "abc"}) == []
     router.remove(1, shape)
-    assert router.all_of(1) == []
+    assert [*router.whole(1), *router.routed(1)] == []
 
 
 def test_a_range_and_a_value_of_one_column() -> None:

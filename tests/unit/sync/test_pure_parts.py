@@ -26,11 +26,11 @@ def assemble(
     assembler = Assembler(limit, largest, stored, "era")
     assembler.begin(Begin(lsn, 1_700_000_000_000_000, 77))
     made = [message for change in changes for message in assembler.change(change)]
-    return made + assembler.commit(Commit(lsn, lsn + 8))
+    return [*made, *assembler.commit(Commit(lsn, lsn + 8))]
 
 
 def insert(relation: Relation, id: int) -> Insert:
-    return Insert(relation, {"id": str(id)})
+    return Insert(relation, [b"%d" % id])
 
 
 def test_one_message_for_each_table_run_and_the_last_says_so() -> None:
@@ -83,7 +83,7 @@ def test_after_a_crash_the_rest_is_made_however_the_messages_were_cut_before() -
 
 
 def test_a_change_that_fits_no_message_leaves_a_word_in_its_place() -> None:
-    [message] = assemble(10_000, insert(SONGS, 1), Insert(SONGS, {"id": "x" * 5000}), insert(SONGS, 3), largest=4000)
+    [message] = assemble(10_000, insert(SONGS, 1), Insert(SONGS, [b"x" * 5000]), insert(SONGS, 3), largest=4000)
     assert [change["op"] for change in orjson.loads(message.payload)["changes"]] == ["insert", "oversize", "insert"]
 
 

@@ -40,7 +40,7 @@ def test_a_change_reaches_whole_tables_and_equal_values_of_old_and_new() -> None
         "whole",
     ]
     assert names(router.concerned(T, {"owner": None, "k": "1"}, None)) == ["whole"]
-    assert names(router.all_of(T)) == ["ann", "bob", "both", "whole"]
+    assert names([*router.whole(T), *router.routed(T)]) == ["ann", "bob", "both", "whole"]
 
 
 def test_a_shape_is_found_once_when_old_and_new_agree() -> None:
@@ -57,7 +57,7 @@ def test_a_removed_shape_is_found_no_more() -> None:
     for each in shapes:
         router.remove(T, each)
         assert each.name not in names(router.concerned(T, {"owner": "ann"}, {"owner": "ann"}))
-    assert router.all_of(T) == []
+    assert [*router.whole(T), *router.routed(T)] == []
 
 
 def test_shapes_that_want_the_same_come_and_go() -> None:
@@ -66,10 +66,18 @@ def test_shapes_that_want_the_same_come_and_go() -> None:
     row = {"owner": "ann"}
     for number, each in enumerate(shapes):
         router.add(T, each)
-        assert names(router.concerned(T, row)) == names(router.all_of(T)) == names(shapes[: number + 1])
+        assert (
+            names(router.concerned(T, row))
+            == names([*router.whole(T), *router.routed(T)])
+            == names(shapes[: number + 1])
+        )
     for number, each in enumerate(shapes):
         router.remove(T, each)
-        assert names(router.concerned(T, row)) == names(router.all_of(T)) == names(shapes[number + 1 :])
+        assert (
+            names(router.concerned(T, row))
+            == names([*router.whole(T), *router.routed(T)])
+            == names(shapes[number + 1 :])
+        )
     router.add(T, shapes[0])
     assert names(router.concerned(T, row)) == ["ann 0"]
 
