@@ -17,6 +17,7 @@ from medley.runtime.settings import NatsSettings, PostgresSettings, SchemaSettin
 from medley.runtime.together import together
 from services.sync import metrics
 from services.sync.capturing import Capturing
+from services.sync.handover import Handover
 from services.sync.marks import Marks
 from services.sync.members import Members
 from services.sync.presence import Presence
@@ -60,9 +61,9 @@ class Sync:
     async def serve(self, closing: asyncio.Event) -> None:
         pool = await unless_stopped(closing, postgres.open_pool(self._dsn, "medley-sync"))
         try:
-            marks, members = Marks(), Members(secrets.token_hex(8))
-            capturing = self._capturing = Capturing(pool, self._dsn, self._nats, self._settings, marks)
-            working = self._working = Working(pool, self._nats, self._settings, marks, members)
+            marks, handover, members = Marks(), Handover(), Members(secrets.token_hex(8))
+            capturing = self._capturing = Capturing(pool, self._dsn, self._nats, self._settings, marks, handover)
+            working = self._working = Working(pool, self._nats, self._settings, marks, handover, members)
             presence = Presence(self._nats, members, marks, lambda: working.beat(capturing.active))
             works = together(
                 capture=repeat("capture", capturing.term, closing),

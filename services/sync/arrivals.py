@@ -1,4 +1,8 @@
-"""What has arrived of CHANGES and is not processed yet, in order; and who waits for more to arrive."""
+"""What has arrived of CHANGES and is not processed yet, in order; and who waits for more to arrive.
+
+It comes from the stream, and from the capture of this process (`handover`), which is earlier. What comes early stays
+aside until it is the next one: fan-out that was behind catches up from the stream first.
+"""
 
 import asyncio
 import re
@@ -7,6 +11,9 @@ from collections.abc import Collection
 
 from nats.aio.msg import Msg
 
+from medley.contracts import headers
+from medley.runtime.errors import Transient
+from services.sync.handover import Arrived
 from services.sync.live import Incoming, parse
 from services.sync.progress import Mark
 
@@ -15,6 +22,8 @@ _ROUND_BYTES = 8 * 1024 * 1024
 _AHEAD_BYTES = 64 * 1024 * 1024
 _MOST_BYTES = 32 * 1024 * 1024
 """Of messages that wait; then no more are asked for."""
+_EARLY = 64
+"""Messages that stay aside; of more, the oldest are left to the stream."""
 _OID = re.compile(rb'"oid":(\d+),"columns":')  # cannot stand inside of a name: its quotes would be escaped
 
 
@@ -22,21 +31,25 @@ class Piled(Exception):
     """More of some tables has arrived than may be looked at ahead of its turn."""
 
 
+class Withdrawn(Transient):
+    """Messages that were given by capture are perhaps not in CHANGES; it must be read again."""
+
+
 class _Waiting:
     """A message and, once somebody looked at it, what it says."""
 
-    __slots__ = ("incoming", "message", "oid")
+    __slots__ = ("arrived", "incoming", "oid")
 
-    def __init__(self, message: Msg) -> None:
-        found = _OID.search(message.data)
+    def __init__(self, arrived: Arrived) -> None:
+        found = _OID.search(arrived.data)
         assert found is not None
-        self.message = message
+        self.arrived = arrived
         self.oid = int(found[1])
         self.incoming: Incoming | None = None
 
     def parsed(self) -> Incoming:
         if self.incoming is None:
-            self.incoming = parse(self.message)
+            self.incoming = parse(self.arrived)
         return self.incoming
 
 
@@ -48,6 +61,13 @@ class Arrivals:
         self.taken: deque[Incoming] = deque()
         self.newest = 0
         """Sequence of the newest message that has arrived."""
+        self._streamed = 0
+        """Of the newest that came from the stream."""
+        self._acked = 0
+        """Up to which what capture gave is in the stream."""
+        self._early: deque[Arrived] = deque(maxlen=_EARLY)
+        """In order, none of them the next one."""
+        self._withdrawn = asyncio.Event()
         self._waiting: deque[_Waiting] = deque()
         self._of: dict[int, deque[_Waiting]] = defaultdict(deque)
         self._bytes: dict[int, int] = defaultdict(int)
@@ -62,18 +82,58 @@ class Arrivals:
 
     def begin(self, sequence: int) -> None:
         """What comes next is after this one."""
-        self.newest = sequence
+        self.newest = self._streamed = sequence
 
     async def receive(self, message: Msg) -> None:
-        sequence = message.metadata.sequence.stream
+        """From the stream."""
+        told = message.metadata
+        sequence = told.sequence.stream
         if sequence <= self.newest:
-            return  # the consumer started again
-        self.newest = sequence
-        waiting = _Waiting(message)
-        self._size += len(message.data)
+            return  # it was given, or the consumer started again
+        last = (message.headers or {}).get(headers.LAST) == "true"
+        self._streamed = sequence
+        self._enter(Arrived(sequence, message.data, last, told.timestamp.timestamp()))
+        self._take_early()
+
+    def given(self, arrived: Arrived) -> None:
+        """By capture."""
+        self._early.append(arrived)
+        self._take_early()
+
+    def stored(self, sequence: int) -> None:
+        """What was given is in the stream, up to here."""
+        self._acked = sequence
+
+    @property
+    def safe(self) -> int:
+        """Sequence up to which what has arrived is in the stream."""
+        return max(self._streamed, min(self.newest, self._acked))
+
+    def withdrawn(self) -> None:
+        """Something that was given may be missing in the stream."""
+        self._early.clear()
+        if self.newest > self.safe:
+            self._withdrawn.set()
+
+    async def lost(self) -> None:
+        """Ends only by raising Withdrawn: something that was taken was withdrawn."""
+        await self._withdrawn.wait()
+        raise Withdrawn("capture ended before CHANGES had all that it gave")
+
+    def _take_early(self) -> None:
+        early = self._early
+        while early and early[0].sequence <= self.newest + 1 and self._size <= _MOST_BYTES:
+            arrived = early.popleft()
+            if arrived.sequence > self.newest:
+                self._enter(arrived)
+
+    def _enter(self, arrived: Arrived) -> None:
+        self.newest = arrived.sequence
+        waiting = _Waiting(arrived)
+        self._size += len(arrived.data)
         self._waiting.append(waiting)
         self._of[waiting.oid].append(waiting)
-        self._bytes[waiting.oid] += len(message.data)
+        self._bytes[waiting.oid] += len(arrived.data)
         self.wake.set()
         self._release()
 
@@ -84,7 +144,7 @@ class Arrivals:
     def lag(self, now: float) -> float:
         """Seconds since the oldest message that is not processed came into the stream. `now`: of the wall clock."""
         if self._waiting:
-            return max(0.0, now - self._waiting[0].message.metadata.timestamp.timestamp())
+            return max(0.0, now - self._waiting[0].arrived.at)
         return 0.0
 
     async def room(self) -> None:
@@ -116,8 +176,8 @@ class Arrivals:
             if not of_table:
                 del self._of[waiting.oid]
             self.taken.append(waiting.parsed())
-            size += len(waiting.message.data)
-            self._bytes[waiting.oid] -= len(waiting.message.data)
+            size += len(waiting.arrived.data)
+            self._bytes[waiting.oid] -= len(waiting.arrived.data)
         self._size -= size
         self._room.set()
 

@@ -25,6 +25,7 @@ from medley.contracts import headers, streams, subjects
 from medley.runtime.errors import Transient
 from medley.runtime.together import together
 from services.sync.changes import Assembler, Identity, Message, Place, last_of
+from services.sync.handover import Arrived, Taker
 from services.sync.pgoutput import Begin, Change, Commit, Decoder, Relation
 from services.sync.progress import Mark
 from services.sync.replication import KEEPALIVE, WAL_HEADER, Replication, StreamEnded, reply_wanted, wal_end
@@ -59,6 +60,16 @@ async def newest_message(js: JetStreamContext) -> Newest | None:
     return Newest(named[headers.MSG_ID], *last_of(last.data or b""), last.seq or 0)
 
 
+class _Published(NamedTuple):
+    """What `_acks` waits for. `future`: None when nothing had to be published for the LSN."""
+
+    at: float
+    lsn: int
+    future: asyncio.Future[PubAck] | None
+    size: int
+    sequence: int
+
+
 class PublishFailed(Transient):
     """JetStream did not take a message; capture starts again from what the stream holds."""
 
@@ -83,7 +94,7 @@ class Confirmation:
 
 class Capture:
     """One run of capture on an open slot; ends only by raising. `mark` is told how far CHANGES goes, as it moves;
-    `confirmed` is the slot's LSN, `era` the one that the streams are of."""
+    `taker` says who is given what is published. `confirmed`: the slot's LSN; `era`: the one that the streams are of."""
 
     def __init__(
         self,
@@ -91,6 +102,7 @@ class Capture:
         replication: Replication,
         settings: SyncSettings,
         mark: Callable[[Mark], None],
+        taker: Callable[[], Taker | None],
         confirmed: int,
         era: str,
     ) -> None:
@@ -102,12 +114,15 @@ class Capture:
         self._era = era
         self._assembler = Assembler(settings.message_bytes, self._largest, era=era)
         self._confirmation = Confirmation(settings.confirm_delay)
-        self._pending: deque[tuple[float, int, asyncio.Future[PubAck] | None, int]] = deque()
+        self._pending: deque[_Published] = deque()
         self._unacked = 0
         self._room = asyncio.Event()
         self._arrived = asyncio.Event()
         self._last_id: str | None = None
         self._mark = mark
+        self._taker = taker
+        self._sequence = 0
+        """Of the newest message, in CHANGES."""
         self._marked = Mark(0, 0)
         self._confirmed_before = confirmed
         self._resumed = Resumed(None, 0)
@@ -130,15 +145,20 @@ class Capture:
 
     def unacked_seconds(self, now: float) -> float:
         """The age of the oldest of them."""
-        return now - self._pending[0][0] if self._pending else 0.0
+        return now - self._pending[0].at if self._pending else 0.0
 
     async def run(self) -> None:
         await self._recover()
-        await together(acks=self._acks(), status=self._status(), stream=self._stream())
+        try:
+            await together(acks=self._acks(), status=self._status(), stream=self._stream())
+        finally:
+            if (taker := self._taker()) is not None:
+                taker.withdrawn()
 
     async def _recover(self) -> None:
         """Learn the stream's last message: what is at or before it is not published again."""
         last = await newest_message(self._js)
+        self._sequence = (await self._js.stream_info(streams.CHANGES.name)).state.last_seq
         if last is not None:
             self._last_id = last.id
             self._marked = Mark(last.sequence, 0)
@@ -196,40 +216,51 @@ class Capture:
             # No deadline here: it would cost a task for each message, and `_status` watches the oldest ack.
             future = await self._js.publish_async(message.subject, message.payload, headers=message.headers)
             self._last_id = message.id
+            self._sequence += 1
+            if (taker := self._taker()) is not None:
+                taker.given(Arrived(self._sequence, message.payload, message.last, time.time()))
         return future
 
     def _done(self, lsn: int, future: asyncio.Future[PubAck] | None, size: int = 0) -> None:
         self._unacked += size
-        self._pending.append((time.monotonic(), lsn, future, size))
+        self._pending.append(_Published(time.monotonic(), lsn, future, size, self._sequence))
         self._arrived.set()
 
     async def _acks(self) -> None:
         """Take acks in the order of publishing; the first that fails ends the run."""
-        sequence = self._marked.sequence
         while True:
             while self._pending:
-                _, lsn, future, size = self._pending[0]
-                if future is not None:
-                    try:
-                        sequence = max(sequence, (await future).seq)
-                    except NatsError as error:
-                        raise PublishFailed(f"CHANGES refused a message: {error}") from error
+                published = self._pending[0]
+                await self._acked(published)
                 self._pending.popleft()
-                self._unacked -= size
+                self._unacked -= published.size
                 self._room.set()
-                self._confirmation.acked(lsn, time.monotonic())
-                if lsn > self._marked.lsn:
-                    self._marked = Mark(sequence, lsn)
+                self._confirmation.acked(published.lsn, time.monotonic())
+                if published.lsn > self._marked.lsn:
+                    self._marked = Mark(published.sequence, published.lsn)
                     self._mark(self._marked)
             self._arrived.clear()
             await self._arrived.wait()
+
+    async def _acked(self, published: _Published) -> None:
+        """Raises PublishFailed."""
+        if published.future is None:
+            return
+        try:
+            acked = await published.future
+        except NatsError as error:
+            raise PublishFailed(f"CHANGES refused a message: {error}") from error
+        if acked.seq != published.sequence:
+            raise PublishFailed(f"CHANGES numbered a message {acked.seq}, and not {published.sequence}")
+        if (taker := self._taker()) is not None:
+            taker.stored(published.sequence)
 
     async def _status(self) -> None:
         while True:
             await asyncio.sleep(_STATUS_INTERVAL)
             if self._replication.silent_for() > _SILENCE:
                 raise StreamEnded(f"Postgres has sent nothing for {_SILENCE:g} s, not even a keepalive")
-            if self._pending and time.monotonic() - self._pending[0][0] > self._settings.ack_timeout:
+            if self._pending and time.monotonic() - self._pending[0].at > self._settings.ack_timeout:
                 raise PublishFailed(f"no ack from CHANGES within {self._settings.ack_timeout:g} s")
             self._report()
 

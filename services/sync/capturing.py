@@ -17,6 +17,7 @@ from medley.runtime.together import together
 from services.sync import durability, publication
 from services.sync.capture import Capture, newest_message
 from services.sync.catalog import SQL
+from services.sync.handover import Handover
 from services.sync.marks import Marks
 from services.sync.progress import Mark
 from services.sync.registry import Registry
@@ -41,12 +42,14 @@ class Capturing:
         nats: NatsSettings,
         settings: SyncSettings,
         marks: Marks,
+        handover: Handover,
     ) -> None:
         self._pool = pool
         self._dsn = postgres.dsn.get_secret_value()
         self._nats = nats
         self._settings = settings
         self._marks = marks
+        self._handover = handover
         self.active = False
         self.capture: Capture | None = None
         self._forked = False
@@ -86,7 +89,10 @@ class Capturing:
                 log.info("capture begins", slot=self._settings.slot, confirmed_after=self._settings.confirm_delay)
                 state = await self._pool.fetchrow(SQL["slot_state"], self._settings.slot)
                 confirmed = state["confirmed"] if state is not None else 0
-                self.capture = Capture(client, replication, self._settings, mark, confirmed or 0, await registry.era())
+                self.capture = Capture(
+                    *(client, replication, self._settings, mark, lambda: self._handover.taker(changes_id)),
+                    *(confirmed or 0, await registry.era()),
+                )
                 await together(
                     capture=self.capture.run(),
                     slot=self.slot.run(),

@@ -26,6 +26,8 @@ class Message:
     subject: str
     payload: bytes
     id: str
+    last: bool
+    """Of its transaction."""
     headers: dict[str, str]
 
 
@@ -147,6 +149,7 @@ class Assembler:
             subject=table.subject,
             payload=payload,
             id=message_id,
+            last=last,
             headers={
                 headers.MSG_ID: message_id,
                 headers.LSN: str(begin.lsn),

@@ -22,6 +22,7 @@ from nats.js import JetStreamContext
 from medley.contracts import streams, subjects
 from medley.contracts.generations import Generations
 from medley.contracts.shapes import ShapeRecord
+from services.sync.ahead import Ahead
 from services.sync.announcements import Announcements
 from services.sync.appends import Appends
 from services.sync.arrivals import Arrivals
@@ -86,6 +87,7 @@ class Fanout:
         """LSN of the last transaction that is processed."""
         self._pool = pool
         self.unseen = Unseen(pool)
+        self._ahead = Ahead()
         self.holds = Holds()
         self.arrivals = Arrivals()
         until = self.arrivals.until
@@ -101,6 +103,9 @@ class Fanout:
             self.unseen = Unseen(self._pool, position.unseen)
         for start in range(0, len(taken), _AT_ONCE):
             await asyncio.gather(*map(self._take_up, taken[start : start + _AT_ONCE]))
+        for shape in self.shapes.values():
+            if shape.pending.last.tx > self.lsn:
+                self._ahead.awaits(shape, shape.pending.last.tx)
         self.arrivals.begin(self.sequence)
 
     async def _take_up(self, generations: Generations) -> None:
@@ -176,9 +181,12 @@ class Fanout:
             self.arrivals.take()
             await self._round()
             # Before the flush: a shape that is opened meanwhile is nobody's yet, and appended in the next round.
-            reached = self._progress.at(self.related.floor(self.sequence))
+            reached = self._progress.at(min(self.related.floor(self.sequence), self.arrivals.safe))
             await self.appends.flush(self.shapes)
             self.lsn = reached.lsn
+            for shape in self._ahead.missing(reached.lsn):
+                if shape.record.handle in self.shapes:
+                    self._leave(shape, "its log ends with a transaction that CHANGES does not have")
             self.announcements.moved(
                 Position(changes_id=self.changes_id, sequence=reached.sequence, lsn=reached.lsn, place=reached.place)
             )
@@ -230,6 +238,7 @@ class Fanout:
             for shape in list(self.shapes.values()):
                 self._leave(shape, f"CHANGES lacks messages between {self.sequence} and {incoming.sequence}")
         self.sequence = incoming.sequence
+        self._ahead.came(incoming.transaction.lsn)
         self.unseen.add(incoming.transaction.xid)
         self.holds.take(incoming)
         self.related.take(incoming)

@@ -4,13 +4,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from medley.contracts import headers
 from medley.contracts.shapes import ClauseObject, ClauseTable, Continued, ShapeRecord, Tier
 from medley.sql.visibility import Snapshot
 from services.sync.entries import Entry, Rotate, Transaction
+from services.sync.handover import Arrived
 from services.sync.kept import Kept
 from services.sync.predicates.alternatives import Index
 from services.sync.predicates.index import index
@@ -36,16 +35,16 @@ class Incoming(NamedTuple):
     """Bytes of the message."""
 
 
-def parse(message: Msg) -> Incoming:
-    body = orjson.loads(message.data)
+def parse(arrived: Arrived) -> Incoming:
+    body = orjson.loads(arrived.data)
     return Incoming(
-        sequence=message.metadata.sequence.stream,
+        sequence=arrived.sequence,
         transaction=Transaction(int(body["lsn"]), body["xid"]),
-        last=(message.headers or {}).get(headers.LAST) == "true",
+        last=arrived.last,
         oid=body["oid"],
         columns=body["columns"],
         changes=body["changes"],
-        size=len(message.data),
+        size=len(arrived.data),
     )
 
 

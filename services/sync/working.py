@@ -23,6 +23,7 @@ from services.sync import budget, claims, reconcile, room
 from services.sync.announcements import Announced, Announcements
 from services.sync.exporting import Exports
 from services.sync.fanout import Fanout
+from services.sync.handover import Handover
 from services.sync.making import Making
 from services.sync.marks import Marks
 from services.sync.members import Members
@@ -62,12 +63,14 @@ class Working:
         nats: NatsSettings,
         settings: SyncSettings,
         marks: Marks,
+        handover: Handover,
         members: Members,
     ) -> None:
         self._pool = pool
         self._nats = nats
         self._settings = settings
         self._marks = marks
+        self._handover = handover
         self._members = members
         self._slices: Slices | None = None
         self.fanout: Fanout | None = None
@@ -129,7 +132,10 @@ class Working:
         self._slices, self.fanout, self.desk.openings = slices, fanout, openings
         log.info("term begins", shapes=len(fanout.shapes), position=fanout.lsn, slices=len(slices.numbers))
         try:
-            with self._marks.told_to(lambda mark: _marked(fanout, mark)):
+            with (
+                self._marks.told_to(lambda mark: _marked(fanout, mark)),
+                self._handover.taken_by(changes_id, fanout.arrivals),
+            ):
                 await together(
                     changes=fanout.follow_changes(),
                     fan_out=fanout.run(),
@@ -144,6 +150,7 @@ class Working:
                     renew=renewals.run(),
                     purge=purging.run(),
                     budget=budget.watch(fanout, reads, self._settings),
+                    handover=fanout.arrivals.lost(),
                     bus=fail_when(lost),
                 )
         finally:
