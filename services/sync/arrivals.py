@@ -1,7 +1,8 @@
 """What has arrived of CHANGES and is not processed yet, in order; and who waits for more to arrive.
 
 It comes from the stream, and from the capture of this process (`handover`), which is earlier. What comes early stays
-aside until it is the next one: fan-out that was behind catches up from the stream first.
+aside until it is the next one: fan-out that was behind catches up from the stream first. The stream is not asked while
+capture gives everything, and again once something is lacking.
 """
 
 import asyncio
@@ -25,6 +26,10 @@ _MOST_BYTES = 32 * 1024 * 1024
 _EARLY = 64
 """Messages that stay aside; of more, the oldest are left to the stream."""
 _OID = re.compile(rb'"oid":(\d+),"columns":')  # cannot stand inside of a name: its quotes would be escaped
+
+
+_SURE = 64
+"""Copies of what was given already, one after the other; then the stream is not needed."""
 
 
 class Piled(Exception):
@@ -68,6 +73,9 @@ class Arrivals:
         self._early: deque[Arrived] = deque(maxlen=_EARLY)
         """In order, none of them the next one."""
         self._withdrawn = asyncio.Event()
+        self._copies = 0
+        self._lacking = asyncio.Event()
+        self._lacking.set()
         self._waiting: deque[_Waiting] = deque()
         self._of: dict[int, deque[_Waiting]] = defaultdict(deque)
         self._bytes: dict[int, int] = defaultdict(int)
@@ -89,7 +97,11 @@ class Arrivals:
         told = message.metadata
         sequence = told.sequence.stream
         if sequence <= self.newest:
-            return  # it was given, or the consumer started again
+            self._copies += 1
+            if self._copies == _SURE:
+                self._lacking.clear()
+            return
+        self._lacks()
         last = (message.headers or {}).get(headers.LAST) == "true"
         self._streamed = sequence
         self._enter(Arrived(sequence, message.data, last, told.timestamp.timestamp()))
@@ -99,6 +111,8 @@ class Arrivals:
         """By capture."""
         self._early.append(arrived)
         self._take_early()
+        if self._early:
+            self._lacks()
 
     def stored(self, sequence: int) -> None:
         """What was given is in the stream, up to here."""
@@ -112,13 +126,27 @@ class Arrivals:
     def withdrawn(self) -> None:
         """Something that was given may be missing in the stream."""
         self._early.clear()
+        self._lacks()
         if self.newest > self.safe:
             self._withdrawn.set()
+
+    @property
+    def fed(self) -> bool:
+        """Whether everything comes without the stream."""
+        return not self._lacking.is_set()
+
+    async def lacking(self) -> None:
+        """Return once it does not."""
+        await self._lacking.wait()
 
     async def lost(self) -> None:
         """Ends only by raising Withdrawn: something that was taken was withdrawn."""
         await self._withdrawn.wait()
         raise Withdrawn("capture ended before CHANGES had all that it gave")
+
+    def _lacks(self) -> None:
+        self._copies = 0
+        self._lacking.set()
 
     def _take_early(self) -> None:
         early = self._early
@@ -156,6 +184,8 @@ class Arrivals:
     def marked(self, mark: Mark) -> None:
         """Capture's word on how far CHANGES goes."""
         self._mark = mark
+        if mark.sequence > self.newest:
+            self._lacks()
         self.wake.set()
         self._release()
 

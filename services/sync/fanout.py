@@ -170,8 +170,11 @@ class Fanout:
 
     async def follow_changes(self) -> None:
         """Take CHANGES in from the position on, as fast as it is processed; ends only by raising."""
-        following = Following(self._client, streams.CHANGES.name, self.arrivals.receive, self.arrivals.room)
-        await following.run(subjects.CHANGES_ANY, self.sequence + 1)
+        arrivals = self.arrivals
+        following = Following(self._client, streams.CHANGES.name, arrivals.receive, arrivals.room, lambda: arrivals.fed)
+        while True:
+            await following.run(subjects.CHANGES_ANY, arrivals.newest + 1)
+            await arrivals.lacking()
 
     async def run(self) -> None:
         """Process what has arrived; ends only by raising."""

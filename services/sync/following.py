@@ -25,6 +25,7 @@ _KEPT = 60.0
 
 Receive = Callable[[Msg], Awaitable[None]]
 Room = Callable[[], Awaitable[None]]
+Enough = Callable[[], bool]
 
 
 class Stopped(Transient):
@@ -32,20 +33,22 @@ class Stopped(Transient):
 
 
 class Following:
-    """`receive` is called with one message after another; `room` returns when there is room for a window."""
+    """`receive` is called with one message after another; `room` returns when there is room for a window; `enough` says
+    when no more is needed."""
 
-    def __init__(self, client: Client, stream: str, receive: Receive, room: Room) -> None:
+    def __init__(self, client: Client, stream: str, receive: Receive, room: Room, enough: Enough) -> None:
         self._client = client
         self._stream = stream
         self._receive = receive
         self._room = room
+        self._enough = enough
         self._heard = 0.0
         self._left = 0
         self._over = asyncio.Event()
         self._fault: str | None = None
 
     async def run(self, subject: str, sequence: int) -> None:
-        """From the message of that sequence on; ends only by raising. Raises Stopped."""
+        """From the message of that sequence on, until there is enough. Raises Stopped."""
         js = self._client.jetstream()
         config = ConsumerConfig(
             filter_subject=subject,
@@ -60,9 +63,10 @@ class Following:
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox, cb=self._take, pending_bytes_limit=4 * _WINDOW_BYTES)
         try:
-            while True:
+            while not self._enough():
                 await self._room()
                 await self._ask(f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer.name}", inbox)
+            await js.delete_consumer(self._stream, consumer.name)
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
@@ -95,7 +99,7 @@ class Following:
         if status is None:
             await self._receive(message)
             self._left -= 1
-            if self._left == 0:
+            if self._left == 0 or self._enough():
                 self._over.set()
         elif status != "100":  # a heartbeat
             said = (message.headers or {}).get("Description", "")

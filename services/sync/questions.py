@@ -37,9 +37,14 @@ class Questions:
         """Whether the session went away under a question."""
         return self._connection is not None and is_closed(self._connection)
 
-    async def ask(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
-        """Raises what Postgres says, also when the question took too long."""
+    async def ask(
+        self, sql: str, values: Sequence[Any], within: asyncpg.pool.PoolConnectionProxy | None = None
+    ) -> list[asyncpg.Record]:
+        """`within`: the session in whose transaction it must be asked. Raises what Postgres says, also when the
+        question took too long."""
         connection = await self.session()
+        if within is not None and connection is not within:
+            raise asyncpg.ConnectionDoesNotExistError("the session went away, and with it the snapshot")
         statement = self._prepared.pop(sql, None)
         if statement is None:
             statement = await connection.prepare(sql)

@@ -68,7 +68,12 @@ class Reading:
                     seen = await self._settled(connection, tables, xids)
                 except asyncpg.LockNotAvailableError as error:
                     raise NotYet(f"what subqueries read is locked: {error}") from error
-                yield seen, self._ask
+
+                async def ask(question: Question) -> Sequence[asyncpg.Record]:
+                    self.questions += 1
+                    return await self._questions.ask(question.sql, question.values, connection)
+
+                yield seen, ask
             except TimeoutError:  # the server did not even answer that it has cancelled the question
                 await self._questions.close()
                 raise
@@ -143,7 +148,3 @@ class Reading:
                 return
         await self._pool.execute(_NUDGE)
         await self._arrived(written)  # a large transaction may be on its way; when capture fails, the term ends
-
-    async def _ask(self, question: Question) -> Sequence[asyncpg.Record]:
-        self.questions += 1
-        return await self._questions.ask(question.sql, question.values)

@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from services.sync import arrivals as module
 from services.sync.arrivals import Arrivals, Withdrawn
 from services.sync.handover import Arrived, Handover
+from services.sync.progress import Mark
 
 HEAD = b'{"schema":"public","table":"t","oid":1,"columns":[["id",23,-1]],"lsn":"%d"'
 
@@ -121,3 +122,43 @@ def test_only_the_stream_that_capture_writes_is_given() -> None:
         assert handover.taker("c") is arrivals
         assert handover.taker("another") is None
     assert handover.taker("c") is None
+
+
+async def _fed(arrivals: Arrivals) -> int:
+    """Given messages whose copies come later, until the stream is not needed; the newest one's sequence."""
+    sequence = arrivals.newest
+    while not arrivals.fed:
+        sequence += 1
+        arrivals.given(given(sequence))
+        await arrivals.receive(streamed(sequence))
+        assert sequence <= 2 * module._SURE
+    return sequence
+
+
+async def test_the_stream_is_not_needed_while_everything_is_given() -> None:
+    arrivals = Arrivals()
+    await arrivals.receive(streamed(1))
+    assert not arrivals.fed
+    newest = await _fed(arrivals)
+    assert taken(arrivals) == list(range(1, newest + 1))
+    arrivals.given(given(newest + 1))
+    arrivals.marked(Mark(newest + 1, 900))
+    assert arrivals.fed
+
+
+@pytest.mark.parametrize("what", ["capture ended", "one is missing", "another one captures"])
+async def test_the_stream_is_needed_once_something_is_lacking(what: str) -> None:
+    arrivals = Arrivals()
+    newest = await _fed(arrivals)
+    lacking = asyncio.ensure_future(arrivals.lacking())
+    await asyncio.sleep(0)
+    assert not lacking.done()
+    match what:
+        case "capture ended":
+            arrivals.withdrawn()
+        case "one is missing":
+            arrivals.given(given(newest + 2))
+        case _:
+            arrivals.marked(Mark(newest + 1, 900))
+    await lacking
+    assert not arrivals.fed
