@@ -146,12 +146,17 @@ class Play:
 
         until_when = time.monotonic() + _CONVERGES
         while True:
+            before = self._sent_away()
             with suppress(AssertionError):
                 await until(settled, "", until_when - time.monotonic())
                 await asyncio.gather(*self._recovering)
             found = await self._compare(mark)
-            if not found or await settled() or time.monotonic() > until_when:
+            undisturbed = await settled() and self._sent_away() == before
+            if not found or undisturbed or time.monotonic() > until_when:
                 return found
+
+    def _sent_away(self) -> int:
+        return sum(len(one.refetches) for one in self._clients)
 
     def _has(self, client: Client, mark: int) -> bool:
         if client.failure() is not None:
