@@ -10,6 +10,7 @@ without rows, which the next term forgets.
 
 import asyncio
 import time
+from contextlib import nullcontext
 
 import asyncpg
 import structlog
@@ -125,7 +126,10 @@ class Renewals:
         """The snapshot, and the LSN up to which it is what the log tells. Raises Transient, TimeoutError."""
         fanout = self._fanout
         unseen = fanout.unseen.now()
-        with fanout.related.apart(), fanout.holds.holding(shape.relations) as held:
+        with (
+            fanout.related.apart() if shape.reads else nullcontext() as apart,
+            fanout.holds.holding(shape.relations) as held,
+        ):
             await session.lock((table.sql, *(source(one) for one in shape.reads)))
             connection = session.connection
             moment = await connection.fetchrow(SQL["moment"])
@@ -140,7 +144,7 @@ class Renewals:
             processed = fanout.sequence
             while shape.reads and fanout.related.floor(processed) < processed:
                 await fanout.appends.flushed()
-            return (seen, lsn) if lsn is not None else None
+            return (seen, lsn) if lsn is not None and (apart is None or apart.kept) else None
 
     async def _write(
         self, session: Session, shape: LiveShape, record: ShapeRecord, table: Table

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 _STEPS = 16
 """That are taken one after the other; more transactions than that are put together."""
+_APART = 64
+"""Transactions that are taken one after the other when somebody wishes it."""
 _QUESTIONS = 64
 """Steps times families of clauses: many different clauses make fewer steps."""
 _TOGETHER = 2_000
@@ -60,6 +62,15 @@ class Outcome:
     ended: list[Ended] = field(default_factory=list)
 
 
+class Apart:
+    """Somebody's wish that no two transactions are put together. It is kept while little has piled up."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept = True
+
+
 class Feeding:
     """`reading` is needed once there are shapes."""
 
@@ -68,8 +79,7 @@ class Feeding:
         self._followers = followers
         self._unsettled: set[int] = set()
         """Transactions that no snapshot has shown yet."""
-        self.apart = 0
-        """While it is not 0, no two transactions are one step."""
+        self.apart: set[Apart] = set()
 
     async def feed(
         self, messages: Sequence[Incoming], only: Collection[Follower] | None, later: Later, until: float | None = None
@@ -80,7 +90,7 @@ class Feeding:
         `until` (of the monotonic clock) those that are left are too slow. Raises NotYet.
         """
         transactions = _transactions(messages)
-        size = 1 if self.apart else _size(transactions, len(self._concern(messages, only).families))
+        size = self._size(transactions, len(self._concern(messages, only).families))
         steps = [self._concern(step, only) for step in _together(transactions, size)]
         families = {family for step in steps for family in step.families}
         if not families:
@@ -101,6 +111,19 @@ class Feeding:
             if len(followers) == 1 or isinstance(error, Piled) or late:
                 return Outcome(ended=[_end(follower, error) for follower in followers])
         return await self._feed_halves(messages, followers, later, until)
+
+    def _size(self, transactions: Sequence[Sequence[Incoming]], families: int) -> int:
+        """How many transactions are one step."""
+        if self.apart and len(transactions) <= _APART and _changes(transactions) < _TOGETHER:
+            return 1
+        size = _size(transactions, families)
+        if size > 1 and len(transactions) > 1:
+            self._put_together()
+        return size
+
+    def _put_together(self) -> None:
+        for wish in self.apart:
+            wish.kept = False
 
     def _concern(self, step: Sequence[Incoming], only: Collection[Follower] | None) -> Concern:
         return self._followers.concern(step) if only is None else concern_of(step, only)
@@ -135,7 +158,8 @@ class Feeding:
             behind = sum(len(message.changes) for message in after)
             if behind + sum(len(message.changes) for message in messages) > _MOST:
                 raise Piled(f"more than {_MOST} changes of its tables have piled up")
-            if behind >= _TOGETHER and not self.apart:  # each step would undo all of that
+            if behind >= _TOGETHER and len(steps) > 1:  # each step would undo all of that
+                self._put_together()
                 steps = [_one(steps)]
             done = 0
             for concern in steps:
@@ -185,9 +209,13 @@ def _transactions(messages: Sequence[Incoming]) -> list[list[Incoming]]:
     return transactions
 
 
+def _changes(transactions: Sequence[Sequence[Incoming]]) -> int:
+    return sum(len(message.changes) for messages in transactions for message in messages)
+
+
 def _size(transactions: Sequence[Sequence[Incoming]], families: int) -> int:
     """How many transactions are one step: one, unless many have piled up."""
-    if sum(len(message.changes) for messages in transactions for message in messages) >= _TOGETHER:
+    if _changes(transactions) >= _TOGETHER:
         return max(1, len(transactions))
     steps = max(1, min(_STEPS, _QUESTIONS // max(1, families)))
     return max(1, -(-len(transactions) // steps))

@@ -21,7 +21,7 @@ from services.sync.arrivals import Arrivals
 from services.sync.entries import Rotate
 from services.sync.live import Incoming, LiveShape
 from services.sync.predicates.tier import Ended
-from services.sync.related.feeding import Feeding, Outcome
+from services.sync.related.feeding import Apart, Feeding, Outcome
 from services.sync.related.follower import Follower
 from services.sync.related.followers import Followers
 from services.sync.related.reading import NotYet, Reading
@@ -116,13 +116,14 @@ class RelatedTier:
         return min(sequence, first.sequence - 1) if first is not None else sequence
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
-        """No transaction that is processed meanwhile is put together with another."""
-        self._feeding.apart += 1
+    def apart(self) -> Iterator[Apart]:
+        """No transaction that is processed meanwhile is put together with another, for as long as the wish is kept."""
+        wish = Apart()
+        self._feeding.apart.add(wish)
         try:
-            yield
+            yield wish
         finally:
-            self._feeding.apart -= 1
+            self._feeding.apart.remove(wish)
 
     async def run(self, give: Callable[[Outcome], None]) -> None:
         """Evaluate what has ended, again and again; ends only by raising. Beside fan-out's loop: a question that takes
