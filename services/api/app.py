@@ -28,6 +28,7 @@ from services.api.schema import Schema
 from services.api.server import bind, serve
 from services.api.settings import ApiSettings
 from services.api.shape.feeds import Feeds
+from services.api.shape.quick import Known, Told, Waits, Words
 from services.api.shape.route import ShapeRoute
 from services.api.shape.subset import Subsets
 
@@ -67,6 +68,13 @@ class Application:
         self.schema_routes = schema.router(self._schema, gate)
         self._always = FastAPI(openapi_url=None)
         self._always.include_router(self.schema_routes)
+
+    def known(self, words: Words) -> Known | None:
+        """A read that need not go through here, unless nothing is served."""
+        return self.shapes.quick.known(words) if self._closed is None else None
+
+    def answer(self, known: Known, *, waited: bool = False) -> Told | Waits | None:
+        return self.shapes.quick.answer(known, waited=waited) if self._closed is None else None
 
     @property
     def _closed(self) -> str | None:
@@ -179,7 +187,9 @@ async def main(stop: asyncio.Event) -> None:
     application = Application(settings)
     build = Build(shipped(schema_settings.dir), needs.of_service(__file__))
     listening = bind(settings.host, settings.port)
-    http = asyncio.create_task(serve(application, listening, stop, application.shapes.release), name="http")
+    http = asyncio.create_task(
+        serve(application, application, listening, stop, application.shapes.release), name="http"
+    )
     api = Api(application, http, stop)
     try:
         async with keeping("api", build, PostgresSettings(), NatsSettings(), schema_settings, stop) as (gate, keeper):

@@ -7,41 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from medley.runtime.errors import ConfigurationError
-
-_MOST_HEAD = 1024 * 1024  # a where clause and its parameters at their longest, percent-encoded, and room
-
-_LONG = 65_535
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, but a head that is too large is refused before it ends, and an address up to that size is understood:
-    the parser's own split of an address counts in 16 bits."""
-
-    _in_head = True
-    _head = 0
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head += len(data)
-            if self._head > _MOST_HEAD:
-                return self.send_400_response("The head of the request is too large.")
-        return super().data_received(data)
-
-    def on_headers_complete(self) -> None:
-        self._in_head, self._head = False, 0
-        if len(self.url) < _LONG:
-            return super().on_headers_complete()
-        self.url, _, query = self.url.partition(b"?")
-        super().on_headers_complete()
-        self.scope["query_string"] = query.partition(b"#")[0]  # before anybody has seen the scope
-        return None
-
-    def on_message_complete(self) -> None:
-        self._in_head = True
-        super().on_message_complete()
+from services.api.protocol import Reads, with_reads
 
 
 class _Server(uvicorn.Server):
@@ -65,17 +33,21 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve(app: Any, listening: socket.socket, stop: asyncio.Event, release: Callable[[], None]) -> None:
-    """Serve until `stop`; then `release` lets go of those who wait, and the rest may finish."""
+async def serve(
+    app: Any, reads: Reads, listening: socket.socket, stop: asyncio.Event, release: Callable[[], None]
+) -> None:
+    """Serve until `stop`; then `release` lets go of those who wait, and the rest may finish. `reads`: those that need
+    not go through the application."""
     config = uvicorn.Config(
         app,
         loop="none",
-        http=_Protocol,
+        http=with_reads(reads),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         timeout_graceful_shutdown=3,
         timeout_keep_alive=75,  # longer than clients and proxies keep an idle connection: they are the ones to close it

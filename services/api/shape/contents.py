@@ -105,22 +105,40 @@ class Contents:
 
     async def log(self, record: ShapeRecord, tail: Tail, offset: Offset) -> Chunk:
         """The log after the offset, which is not before the snapshot's end. Raises Gone when it is purged."""
+        chunk = self.log_at_hand(record, tail, offset)
+        if chunk is not None:
+            return chunk
+        end, handle = tail.end, record.log
+        read = partial(self._stored, handle, offset, end, tail.end_sequence)
+        pieces = await self._feed.builds.once(read, handle, offset, end, self._chunk_bytes)
+        return self._kept(handle, pieces, offset, end)
+
+    def log_at_hand(self, record: ShapeRecord, tail: Tail, offset: Offset) -> Chunk | None:
+        """The same, as far as memory has it. Raises Gone, Transient."""
         end, position, handle = tail.end, self._feed.positions.of(record.handle), record.log
         if offset >= end:
             # Nothing new: all that sync has seen (protocol section 1.5).
             return Chunk(b"[" + up_to_date(max(position, end.tx)) + b"]", offset, at_end=True, has_data=False)
         kept: Chunk | None = self._feed.bodies.get(handle, offset, end, self._chunk_bytes)
-        if kept is None:
-            pieces = tail.since(offset)
-            if pieces is None:
-                read = partial(self._stored, handle, offset, end, tail.end_sequence)
-                pieces = await self._feed.builds.once(read, handle, offset, end, self._chunk_bytes)
-            if not pieces or pieces[0].after > offset:
-                raise Gone
-            if any(piece.after != before.offset for before, piece in pairwise(pieces)):
-                raise Transient("pieces of the log are missing")
-            kept = joined(pieces, offset, end, self._chunk_bytes)
-            self._feed.bodies.keep(kept, len(kept.body), handle, offset, end, self._chunk_bytes)
+        if kept is None and (pieces := tail.since(offset)) is not None:
+            return self._kept(handle, pieces, offset, end)
+        return kept
+
+    def snapshot_at_hand(self, record: ShapeRecord, offset: Offset) -> Chunk | None:
+        """The chunk of the snapshot after the offset, when somebody has read it before."""
+        number = 0 if offset == BEFORE_ALL else offset.op + 1
+        chunk: Chunk | None = self._feed.bodies.get(record.handle, number)
+        if chunk is not None:
+            self._feed.reads.of_snapshot(record)
+        return chunk
+
+    def _kept(self, handle: str, pieces: list[Piece], offset: Offset, end: Offset) -> Chunk:
+        if not pieces or pieces[0].after > offset:
+            raise Gone
+        if any(piece.after != before.offset for before, piece in pairwise(pieces)):
+            raise Transient("pieces of the log are missing")
+        kept = joined(pieces, offset, end, self._chunk_bytes)
+        self._feed.bodies.keep(kept, len(kept.body), handle, offset, end, self._chunk_bytes)
         return kept
 
     async def _stored(self, handle: str, offset: Offset, end: Offset, end_sequence: int) -> list[Piece]:

@@ -35,6 +35,7 @@ from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
 from services.api.shape.bodies import Bodies, Builds
 from services.api.shape.reads import Reads
+from services.api.shape.response import schema_of
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Gone, Tail
 
@@ -125,6 +126,19 @@ class Feed:
 
     def record(self, handle: str) -> ShapeRecord | None:
         return self._records.get(handle)
+
+    def schema(self, record: ShapeRecord) -> bytes:
+        """The `electric-schema` header of a shape."""
+        kept: bytes | None = self.bodies.get(record.handle, "schema")
+        if kept is None:
+            kept = schema_of(record)
+            self.bodies.keep(kept, len(kept), record.handle, "schema")
+        return kept
+
+    def at_hand(self, record: ShapeRecord) -> Tail | None:
+        """The end of the log, when it is known here."""
+        tail = self._tails.get(record.log)
+        return tail if tail is not None and tail.loaded and not tail.gone else None
 
     def known(self, definition: ShapeDefinition) -> ShapeRecord | None:
         handle = self._handles.get(definition)

@@ -34,6 +34,8 @@ class Feeds:
 
     async def get(self, within: float) -> Feed:
         """The feed, as soon as there is one. Raises Transient after `within` seconds."""
+        if self.current is not None:
+            return self.current
         try:
             async with asyncio.timeout(within):
                 while self.current is None:

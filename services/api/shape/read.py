@@ -1,7 +1,6 @@
 """Answer a valid read: which shape, which of the protocol's reads, and its headers (sections 1.2 to 1.4)."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
@@ -9,17 +8,14 @@ from medley.contracts.offsets import SNAPSHOT_END, Offset
 from medley.contracts.shapes import ShapeRecord
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
-from services.api.shape import events
+from services.api.shape import events, heads
 from services.api.shape.asked import Asked, SubsetAsked
 from services.api.shape.caller import Caller
-from services.api.shape.contents import Chunk, Contents
+from services.api.shape.contents import Contents
 from services.api.shape.feed import Feed
 from services.api.shape.response import (
-    Headers,
     Response,
     Streamed,
-    cursor,
-    etag,
     matches,
     must_refetch,
     refused,
@@ -29,8 +25,6 @@ from services.api.shape.tail import Gone, Tail
 
 Answer = Response | Streamed
 
-_INITIAL_CACHE = b"public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746"
-_LIVE_CACHE = b"public, max-age=5, stale-while-revalidate=5"
 _OUT_OF_BOUNDS = {"offset": ["out of bounds for this shape"]}
 _EVENTS_BYTES = 256 * 1024  # of events at once: a slow reader holds no more
 _WHOLE = 2**62  # an operation that is after every one of its transaction
@@ -114,7 +108,8 @@ class Reading:
             if tail.gone:
                 raise Gone
             chunk = await self._contents.log(record, tail, offset)
-        return Response(200, chunk.body, self._headers(asked, record, chunk))
+        headers = heads.of_page(self._settings, asked, record, chunk, self._feed.schema(record))
+        return Response(200, chunk.body, headers)
 
     async def _reachable(self, handle: str, tail: Tail, offset: Offset) -> None:
         """An offset beyond the log's end: another replica may know more. Raises _OutOfBounds, and Transient when this
@@ -143,9 +138,9 @@ class Reading:
         following = events.Following(self._feed, self._small, record, tail, self._caller)
         age = max(1, int(self._settings.sse_seconds) - 1)
         headers = [
-            *_identity(record, asked.offset_text),
+            *heads.identity(record, asked.offset_text),
             (b"electric-has-data", b"true" if tail.end > offset else b"false"),
-            self._cursor(asked),
+            heads.next_cursor(self._settings, asked),
             (b"cache-control", f"public, max-age={age}".encode()),
             (b"content-type", b"text/event-stream"),
             (b"x-accel-buffering", b"no"),  # a proxy passes each event on as it comes
@@ -160,51 +155,23 @@ class Reading:
         if asked.handle is None:
             offset_text = str((await self._feed.tail(record)).end)
         answer = await self._caller.while_there(self._subsets.answer(record, subset))
-        headers = [*_identity(record, offset_text), _schema(record), (b"electric-snapshot", b"true")]
+        headers = [
+            *heads.identity(record, offset_text),
+            (b"electric-schema", self._feed.schema(record)),
+            (b"electric-snapshot", b"true"),
+        ]
         if not isinstance(answer, Streamed):
             return answer
         headers.append((b"cache-control", b"no-cache"))
         return Streamed(answer.status, _held(answer.body, self._caller), [*answer.headers, *headers])
 
-    def _headers(self, asked: Asked, record: ShapeRecord, chunk: Chunk) -> Headers:
-        headers = [
-            *_identity(record, str(chunk.reached)),
-            (b"electric-has-data", b"true" if chunk.has_data else b"false"),
-            (b"etag", etag(record.handle, asked.offset_text, chunk.reached, chunk.has_data).encode()),
-        ]
-        if chunk.at_end:
-            headers.append((b"electric-up-to-date", b""))
-        if asked.live:
-            return [*headers, self._cursor(asked), (b"cache-control", _LIVE_CACHE)]
-        return [*headers, (b"cache-control", self._cache(asked, record)), _schema(record)]
-
-    def _cursor(self, asked: Asked) -> tuple[bytes, bytes]:
-        return b"electric-cursor", str(cursor(asked.cursor, self._settings.long_poll_seconds)).encode()
-
-    def _cache(self, asked: Asked, record: ShapeRecord) -> bytes:
-        """Of a read that is not live. The start of another handle than the one that the client was led to is for nobody
-        else: kept by a cache, it could lead everyone in a circle."""
-        if asked.led_to not in (None, record.handle):
-            return b"no-cache"
-        if asked.offset_text == "-1":
-            return _INITIAL_CACHE
-        settings = self._settings
-        return f"public, max-age={settings.cache_max_age}, stale-while-revalidate={settings.cache_stale_age}".encode()
-
     def _conditional(self, response: Response, if_none_match: str | None) -> Response:
+        if not if_none_match:
+            return response
         found = dict(response.headers)
         if matches(if_none_match, found[b"etag"].decode()):
             return Response(304, b"", response.headers)
         return response
-
-
-def _identity(record: ShapeRecord, offset: str) -> Headers:
-    return [(b"electric-handle", record.handle.encode()), (b"electric-offset", offset.encode())]
-
-
-def _schema(record: ShapeRecord) -> tuple[bytes, bytes]:
-    """ASCII, for headers are: other characters of column names are escaped."""
-    return b"electric-schema", json.dumps(record.protocol_schema, separators=(",", ":")).encode()
 
 
 async def _held(body: AsyncGenerator[bytes], caller: Caller) -> AsyncGenerator[bytes]:

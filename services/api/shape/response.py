@@ -1,5 +1,6 @@
 """Responses of the shape protocol: status, headers and body (sections 1.4 and 1.8). Pure."""
 
+import json
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -9,6 +10,7 @@ import orjson
 
 from medley import __version__
 from medley.contracts.offsets import Offset
+from medley.contracts.shapes import ShapeRecord
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -53,6 +55,17 @@ def cors(origin: bytes | None, *, secret: bool = False) -> Headers:
     ]
 
 
+def of_body(status: int, body: bytes) -> Headers:
+    """What says how long a body is, and of what type."""
+    headers = [(b"content-length", b"%d" % len(body))] if status != 204 else []
+    return [*headers, (b"content-type", b"application/json")] if body else headers
+
+
+def schema_of(record: ShapeRecord) -> bytes:
+    """The `electric-schema` header. ASCII, for headers are: other characters of column names are escaped."""
+    return json.dumps(record.protocol_schema, separators=(",", ":")).encode()
+
+
 def refused(errors: Mapping[str, object]) -> Response:
     body = orjson.dumps({"message": "Invalid request", "errors": errors})
     return Response(400, body, NO_STORE)
@@ -87,14 +100,18 @@ def up_to_date(lsn: int) -> bytes:
     return b'{"headers":{"control":"up-to-date","global_last_seen_lsn":"%d"}}' % lsn
 
 
+def rounded(interval: float) -> int:
+    """Seconds since 2024-10-09, rounded up to the poll interval: equal for all clients of that time."""
+    return int(-(-(time.time() - _EPOCH) // interval) * interval)
+
+
 def cursor(previous: int | None, interval: float) -> int:
-    """Seconds since 2024-10-09, rounded up to the poll interval: equal for all clients of that time, so that a cache
-    can join their requests; different from the one before, so that it does not answer them with its own past."""
-    elapsed = time.time() - _EPOCH
-    rounded = int(-(-elapsed // interval) * interval)
-    if previous is not None and rounded <= previous:
+    """The rounded time, so that a cache can join requests; different from the one before, so that it does not answer
+    them with its own past."""
+    now = rounded(interval)
+    if previous is not None and now <= previous:
         return previous + random.randint(1, 3600)  # noqa: S311 - a cache buster, not a secret
-    return rounded
+    return now
 
 
 def etag(handle: str, asked: str, offset: Offset, has_data: bool) -> str:

@@ -5,6 +5,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,6 +22,8 @@ from services.api.shape.asked import AskedToDelete
 from services.api.shape.caller import Caller, CallerLeft, Receive
 from services.api.shape.feed import Feed
 from services.api.shape.feeds import Feeds
+from services.api.shape.queries import Queries, Query
+from services.api.shape.quick import Quick
 from services.api.shape.read import Answer, Reading, Subsets
 from services.api.shape.response import Response, Streamed
 
@@ -45,6 +48,8 @@ class ShapeRoute:
         self._settings = settings
         self._secret = settings.secret.get_secret_value()
         self._admission = Admission(settings.max_initial_requests, settings.max_live_requests)
+        self._queries = Queries()
+        self.quick = Quick(feeds, settings, self._admission, self._queries, partial(authorised, self._secret))
         self.subsets: Subsets | None = None
         """There while Postgres can be asked."""
 
@@ -59,9 +64,9 @@ class ShapeRoute:
         try:
             if early is not None:
                 return await self._send(scope, send, early)
-            found = params.given(scope["query_string"].decode("latin-1"))
-            with self._admission.admitted(params.kind(found)):
-                await self._send(scope, send, await self._guarded(scope, headers, found, caller))
+            query = self._queries.of(scope["query_string"])
+            with self._admission.admitted(query.kind):
+                await self._send(scope, send, await self._guarded(scope, headers, query, caller))
         except Refused as refusal:
             await self._send(scope, send, response.too_many(refusal.sentence))
         except CallerLeft:
@@ -111,9 +116,9 @@ class ShapeRoute:
             return response.unavailable(closed)
         return response.message(412, unfit) if unfit is not None else None
 
-    async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], found: params.Given, caller: Caller) -> Answer:
+    async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], query: Query, caller: Caller) -> Answer:
         try:
-            answer = await self._answer(scope, headers, found, caller)
+            answer = await self._answer(scope, headers, query, caller)
         except (Transient, NatsError, OSError, TimeoutError, *FAILURES) as error:
             answer = response.unavailable(str(error) or type(error).__name__)
         except CallerLeft:
@@ -128,19 +133,17 @@ class ShapeRoute:
             answer = response.message(500, "Internal error: see the log of the API")
         return answer
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], found: params.Given, caller: Caller) -> Answer:
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], query: Query, caller: Caller) -> Answer:
         feed = await self._feeds.get(_FEED_SECONDS)
         if scope["method"] == "DELETE":
-            return await _delete(feed, params.parse_deletion(found))
-        if scope["method"] == "POST":
+            return await _delete(feed, params.parse_deletion(query.given))
+        asked = query.asked if scope["method"] != "POST" else None
+        if asked is None:
             sent = await caller.body(body.MOST_BYTES)
             if sent is None:
                 return response.message(413, f"Request body too large: at most {body.MOST_BYTES} bytes")
-            merged = body.merged(found, sent)
-            if isinstance(merged, dict):
-                return response.refused(merged)
-            found = merged
-        asked = params.parse(found)
+            merged = body.merged(query.given, sent)
+            asked = params.parse(merged) if not isinstance(merged, dict) else merged
         if isinstance(asked, dict):
             return response.refused(asked)
         if_none_match = headers.get(b"if-none-match", b"").decode("latin-1")
@@ -158,10 +161,7 @@ class ShapeRoute:
             headers.append((b"cache-control", b"no-cache"))
         if isinstance(answer, Streamed):
             return await _send_stream(send, answer, headers, body=method != "HEAD")
-        if answer.status != 204:
-            headers.append((b"content-length", str(len(answer.body)).encode()))
-        if answer.body:
-            headers.append((b"content-type", b"application/json"))
+        headers += response.of_body(answer.status, answer.body)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await _send_body(send, answer.body if method != "HEAD" else b"")
         return None

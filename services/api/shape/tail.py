@@ -6,9 +6,14 @@ not continue the chain empties the tail, and the reader goes to the stream.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from medley.contracts.offsets import SNAPSHOT_END, Offset
 from services.api.shape.store import Piece
+
+_AT_ONCE = 64
+"""Waiters that are called before others have their turn."""
 
 
 class Gone(Exception):
@@ -24,6 +29,7 @@ class Tail:
         self._tip: Offset = SNAPSHOT_END
         self._pieces: deque[Piece] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._calls: dict[object, Callable[[], None]] = {}
 
     def load(self, last: Piece | None) -> None:
         """Learn the log's end from the stream, unless the tail knows a later one."""
@@ -71,6 +77,19 @@ class Tail:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        if self._calls:
+            calls, self._calls = self._calls, {}
+            _call(calls, iter(list(calls)))
+
+    def call(self, who: object, back: Callable[[], None]) -> Callable[[], None]:
+        """Call back once, soon after the next change of the tail; what is returned takes the wish back."""
+        calls = self._calls
+        calls[who] = back
+
+        def take_back() -> None:
+            calls.pop(who, None)
+
+        return take_back
 
     def waiter(self) -> asyncio.Future[None]:
         """Done at the next change of the tail. Who no longer waits for it says so with `forget`."""
@@ -80,3 +99,14 @@ class Tail:
 
     def forget(self, waiter: asyncio.Future[None]) -> None:
         self._waiting.discard(waiter)
+
+
+def _call(calls: dict[object, Callable[[], None]], order: Iterator[object]) -> None:
+    """Some now, and the others when everything else had its turn. Who takes the wish back meanwhile is left out."""
+    some = list(islice(order, _AT_ONCE))
+    for who in some:
+        back = calls.pop(who, None)
+        if back is not None:
+            back()
+    if some:
+        asyncio.get_running_loop().call_soon(_call, calls, order)

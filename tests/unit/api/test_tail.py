@@ -1,5 +1,8 @@
 """The tail shows whole transactions only, remembers in order, and lets go of those who wait."""
 
+import asyncio
+from functools import partial
+
 import orjson
 
 from medley.contracts.offsets import SNAPSHOT_END, Offset
@@ -76,3 +79,18 @@ async def test_who_waits_is_told_of_changes_and_of_the_end() -> None:
     tail.leave()
     assert again.done()
     assert tail.gone
+
+
+async def test_who_wants_to_be_called_is_called_once_and_soon() -> None:
+    tail = Tail()
+    called: list[int] = []
+    back = [tail.call(number, partial(called.append, number)) for number in range(200)]
+    back[3]()
+    tail.append(piece(1, SNAPSHOT_END, A))
+    assert called[:4] == [0, 1, 2, 4]
+    back[199]()
+    for _ in range(200 // 64 + 1):
+        await asyncio.sleep(0)  # between them, others have their turn
+    tail.append(piece(2, A, B))
+    await asyncio.sleep(0)
+    assert called == [number for number in range(199) if number != 3]
