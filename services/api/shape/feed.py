@@ -168,7 +168,7 @@ class Feed:
             except (NatsError, TimeoutError) as error:
                 if (record := self.known(definition)) is not None:
                     return OpenReply(record=record)
-                if time.monotonic() + _RETRY_OPEN > deadline:
+                if time.monotonic() + _RETRY_OPEN > deadline or self.closing:
                     reason = "no sync is running" if isinstance(error, NoRespondersError) else "sync does not answer"
                     raise Transient(f"{reason}; try again") from error
                 await asyncio.sleep(_RETRY_OPEN)
