@@ -12,7 +12,6 @@ The order: changes → verdicts → entries → append → ack → rotate what m
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import asyncpg
 import structlog
@@ -22,6 +21,7 @@ from nats.js import JetStreamContext
 from medley.contracts import streams, subjects
 from medley.contracts.generations import Generations
 from medley.contracts.shapes import ShapeRecord
+from services.sync import routing
 from services.sync.ahead import Ahead
 from services.sync.announcements import Announcements
 from services.sync.appends import Appends
@@ -254,29 +254,12 @@ class Fanout:
             self._progress.transaction_ended(incoming.sequence, incoming.transaction.lsn)
 
     def _distribute(self, incoming: Incoming) -> None:
-        for shape, changes in self._concerned(incoming):
+        for shape, changes in routing.concerned(self._router, self.postgres, incoming):
             try:
                 if shape.admits(incoming) and shape.take_in(changes, incoming.transaction):
                     self.appends.touch(shape)
             except Rotate as reason:
                 self._leave(shape, str(reason))
-
-    def _concerned(self, incoming: Incoming) -> list[tuple[LiveShape, Sequence[dict[str, Any]]]]:
-        """The shapes that a message's changes may concern, and which; each decides itself what they mean."""
-        relation, changes = incoming.oid, incoming.changes
-        found: dict[LiveShape, list[dict[str, Any]]] = {}
-        if self._router.routes(relation) or self.postgres.decides(relation):
-            for change in changes:
-                for shape in self._routed(relation, change):
-                    found.setdefault(shape, []).append(change)
-        return [*((shape, changes) for shape in self._router.whole(relation)), *found.items()]
-
-    def _routed(self, relation: int, change: dict[str, Any]) -> Iterable[LiveShape]:
-        """Those that are found by a change's values; all, where nothing is known of these."""
-        rows = [row for row in (change.get("old"), change.get("new")) if row is not None]
-        if change["op"] in ("truncate", "oversize") or (change["op"] != "insert" and change.get("old") is None):
-            return [*self._router.routed(relation), *self.postgres.all_of(relation)]
-        return [*self._router.found(relation, *rows), *self.postgres.concerned(relation, *rows)]
 
     def _leave(self, shape: LiveShape, reason: str) -> None:
         log.info("shape rotates", handle=shape.record.handle, table=shape.table, reason=reason)

@@ -29,7 +29,6 @@ from medley.contracts.shapes import (
     ShapeDefinition,
     ShapeRecord,
 )
-from medley.contracts.slices import SLICES
 from medley.runtime import buckets, bus
 from medley.runtime.errors import Transient
 from services.api.settings import ApiSettings
@@ -38,9 +37,8 @@ from services.api.shape.reads import Reads
 from services.api.shape.response import schema_of
 from services.api.shape.store import Store, piece
 from services.api.shape.tail import Gone, Tail
+from services.api.shape.workers import Workers
 
-_BEAT_VALID = 3.0  # seconds without a heartbeat after which a worker of sync counts as gone
-_MOST_WORKERS = 256
 _RETRY_OPEN = 0.25
 _ASK_SECONDS = 2.0
 _LEFT = 10_000  # handles remembered as gone
@@ -74,8 +72,7 @@ class Feed:
         self._changed = asyncio.Event()
         self.reads = Reads()
         """What was read since sync was told so last."""
-        self._beats: dict[str, tuple[float, Heartbeat]] = {}
-        """The last one of each worker, and when it came; the oldest first."""
+        self.workers = Workers()
 
     async def run(self, informed: Callable[[], None]) -> None:
         """Follow the registry, and say once all that is there now is known; ends only by raising."""
@@ -114,15 +111,6 @@ class Feed:
         self.closing = True
         for tail in self._tails.values():
             tail.release()
-
-    @property
-    def state(self) -> str:
-        """`active`, `starting` while some shapes are fed by nobody yet, `waiting` while nobody captures changes."""
-        valid = time.monotonic() - _BEAT_VALID
-        beats = [beat for heard, beat in self._beats.values() if heard > valid]
-        if not any(beat.capturing for beat in beats):
-            return "waiting"
-        return "active" if len({number for beat in beats for number in beat.slices}) == SLICES else "starting"
 
     def record(self, handle: str) -> ShapeRecord | None:
         return self._records.get(handle)
@@ -255,12 +243,7 @@ class Feed:
         self._changed.set()
 
     async def _on_beat(self, message: Msg) -> None:
-        beat = Heartbeat.model_validate_json(message.data)
-        self._beats.pop(beat.worker, None)
-        if not beat.leaving:
-            self._beats[beat.worker] = (time.monotonic(), beat)
-        while len(self._beats) > _MOST_WORKERS:
-            del self._beats[next(iter(self._beats))]
+        self.workers.heard(Heartbeat.model_validate_json(message.data))
 
     async def _on_drop(self, message: Msg) -> None:
         """The request goes to sync; everybody hears it."""

@@ -78,7 +78,7 @@ class ShapeRoute:
     async def health(self, scope: Scope, send: Send, closed: str | None) -> None:
         """`active` while sync leads and the bus is there; else 202 with what we wait for, and why a gate is closed."""
         feed = self._feeds.current
-        state = feed.state if feed is not None and closed is None else "starting"
+        state = feed.workers.state if feed is not None and closed is None else "starting"
         headers = [(b"cache-control", b"no-cache, no-store, must-revalidate")]
         status = 200 if state == "active" else 202
         said = {"status": state, **({"reason": closed} if closed else {})}
