@@ -44,7 +44,7 @@ GONE = (
     asyncpg.TooManyConnectionsError,
     *SESSION_GONE,
 )
-_NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+_NOT_YET = (OSError, TimeoutError, asyncpg.TooManyConnectionsError, *SESSION_GONE)
 
 
 def shown(dsn: str) -> str:
@@ -93,11 +93,18 @@ def is_closed(connection: Any) -> bool:
 async def open_pool(settings: PostgresSettings, application: str) -> asyncpg.Pool:
     """A pool, once the server answers. Raises what `connect` raises."""
     dsn = settings.dsn.get_secret_value()
-    await (await connect(dsn, settings.wait_seconds, application)).close()
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=settings.pool_size,
-        command_timeout=60,
-        server_settings={**SESSION, "application_name": application},
-    )
+    last: Exception | None = None
+    async for _ in attempts(settings.wait_seconds):
+        connection = await connect(dsn, settings.wait_seconds, application)
+        try:
+            await connection.close()
+            return await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=settings.pool_size,
+                command_timeout=60,
+                server_settings={**SESSION, "application_name": application},
+            )
+        except _NOT_YET as error:  # it went away again
+            last = error
+    raise Unavailable(f"no Postgres at {shown(dsn)} that stays within {settings.wait_seconds:g} s ({last})")
