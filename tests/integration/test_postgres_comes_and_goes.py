@@ -13,7 +13,7 @@ from medley.runtime.settings import PostgresSettings
 
 
 class Door:
-    """In front of a server. It shuts on so many connections, once they have said something."""
+    """In front of a server. It shuts on so many connections, in the middle of what they say to each other."""
 
     def __init__(self, dsn: str) -> None:
         self._to = urlsplit(dsn)
@@ -30,11 +30,14 @@ class Door:
 
     async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.came += 1
-        said = await reader.read(4096)
+        inner, outer = await asyncio.open_connection(self._to.hostname, self._to.port)
         if self.came > self.shuts:
-            inner, outer = await asyncio.open_connection(self._to.hostname, self._to.port)
-            outer.write(said)
             await asyncio.gather(_pass(reader, outer), _pass(inner, writer))
+        for _ in range(self.came % 3):  # what is asked, and what is said to it
+            outer.write(await reader.read(4096))
+            writer.write(await inner.read(4096))
+            await writer.drain()
+        outer.close()
         writer.close()
 
 
