@@ -1,8 +1,8 @@
 """The bus: connecting to NATS, and making the streams and buckets that the contracts name."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import nats
@@ -155,10 +155,19 @@ async def stream_identity(js: JetStreamContext, name: str) -> str:
 async def close(connection: Client, within: float = 1.0) -> None:
     """Flush what was published and close, in at most about twice `within` seconds, also when the server is gone.
 
-    Never raises: the library's own close fails on a transport that is closed already, and there is nothing to do.
+    Never raises: the library's own close fails on a transport that is closed already, or is cancelled with what it
+    waits for, and there is nothing to do.
     """
-    with suppress(Exception):
-        if connection.is_connected:
-            await asyncio.wait_for(connection.flush(), within)
-    with suppress(Exception):
-        await asyncio.wait_for(connection.close(), within)
+    if connection.is_connected:
+        await _try(connection.flush(), within)
+    await _try(connection.close(), within)
+
+
+async def _try(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """For so long; whatever becomes of it."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()

@@ -36,6 +36,13 @@ async def together(**works: Coroutine[Any, Any, None]) -> None:
         raise BaseExceptionGroup("what lives together failed", failures)
 
 
+def told_to_end() -> bool:
+    """In a CancelledError: whether the running task was cancelled, and not only something that it waited for, which a
+    library may do to us."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 

@@ -8,6 +8,7 @@ from nats.errors import Error as NatsError
 
 from medley.runtime.errors import Transient
 from medley.runtime.postgres import FAILURES
+from medley.runtime.together import told_to_end
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ async def repeat(what: str, term: Callable[[], Awaitable[None]], stop: asyncio.E
         except (*_TRANSIENT, ExceptionGroup) as error:
             log.warning(f"{what}: term ended", reason=_reason(error))
         except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is None or task.cancelling():
+            if told_to_end():
                 raise
             log.warning(f"{what}: term ended", reason="a library gave up what it waited for")
         waiting = False

@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 from medley.contracts import streams
 from medley.runtime import bus
 from medley.runtime.errors import Transient
+from medley.runtime.together import together, told_to_end
 from services.api.settings import ApiSettings
 from services.api.shape.feed import Feed
 
@@ -67,21 +68,28 @@ class Feeds:
                 clients.append(client := await connect(lost.set))
                 clients.append(reads := await connect(lost.set))
                 identities = await _identities(client.jetstream())
-                async with self._connected(client, reads, settings) as feed, asyncio.TaskGroup() as group:
-                    tasks = (
-                        group.create_task(feed.run(partial(self._use, feed))),
-                        group.create_task(feed.reads.tell(client)),
-                        group.create_task(_unless_replaced(client.jetstream(), identities)),
+                async with self._connected(client, reads, settings) as feed:
+                    await together(
+                        feed=feed.run(partial(self._use, feed)),
+                        reads=feed.reads.tell(client),
+                        streams=_unless_replaced(client.jetstream(), identities),
+                        bus=_fail_when(lost),
                     )
-                    await lost.wait()
-                    for task in tasks:
-                        task.cancel()
             except Exception as error:  # whatever it was, all is learnt anew
                 log.warning("feed broken", error=repr(error))
                 await asyncio.sleep(_RETRY_FEED)
+            except asyncio.CancelledError:
+                if told_to_end():
+                    raise
+                log.warning("feed broken", error="a library gave up what it waited for")
             finally:
                 for each in clients:
                     await bus.close(each)
+
+
+async def _fail_when(lost: asyncio.Event) -> None:
+    await lost.wait()
+    raise Transient("the connection to NATS broke")
 
 
 async def _identities(js: JetStreamContext) -> tuple[str, str]:

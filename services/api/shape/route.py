@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 
 from medley.runtime.errors import Transient
 from medley.runtime.postgres import FAILURES
+from medley.runtime.together import told_to_end
 from services.api.settings import ApiSettings
 from services.api.shape import body, params, response
 from services.api.shape.admission import Admission, Refused
@@ -124,8 +125,7 @@ class ShapeRoute:
         except CallerLeft:
             raise
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if told_to_end():
                 raise
             answer = response.unavailable("the bus was lost; try again")  # nats-py cancels whoever waits for an answer
         except Exception:

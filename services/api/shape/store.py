@@ -14,6 +14,7 @@ from medley.contracts.offsets import Offset
 from medley.contracts.shapes import Announcement
 from medley.contracts.slices import SLICES
 from medley.runtime.errors import Transient
+from medley.runtime.together import told_to_end
 
 _DIRECT = f"$JS.API.DIRECT.GET.{streams.SHAPES.name}"
 _BATCH = 512
@@ -162,8 +163,7 @@ class Store:
             try:
                 found = await self._messages(subject, sequence, batch, max_bytes)
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+                if told_to_end():
                     raise
                 raise Transient("the bus was lost while the stream SHAPES was read") from None  # nats-py cancelled it
             if connection != self._client.stats["reconnects"] or not self._client.is_connected:
