@@ -5,7 +5,6 @@ opened or read from the stream, what is conditional, a stream of events, the end
 what was waited for is not that simple.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,14 +15,15 @@ from services.api.settings import ApiSettings
 from services.api.shape import heads, response
 from services.api.shape.admission import Admission
 from services.api.shape.asked import Asked
+from services.api.shape.bodies import Bodies
 from services.api.shape.contents import Chunk, Contents
 from services.api.shape.feed import Feed
 from services.api.shape.feeds import Feeds
-from services.api.shape.queries import Queries
+from services.api.shape.queries import Queries, memory
 from services.api.shape.tail import Gone, Tail
 
 _PATH = b"/v1/shape"
-_MOST = 4096
+_BYTES = 16 * 1024 * 1024
 _LARGEST = 256 * 1024
 """Bytes of a body: a larger one is sent in slices, as the reader takes them."""
 
@@ -53,17 +53,17 @@ class Words(NamedTuple):
 
 
 class Known:
-    """A request that may be answered here, and the newest answer."""
+    """A request that may be answered here, and the head of the newest answer; `of` is what that was written for. Bodies
+    are not kept here: they are large."""
 
-    __slots__ = ("asked", "chunk", "origin", "record", "rounded", "told")
+    __slots__ = ("asked", "head", "of", "origin", "record")
 
     def __init__(self, asked: Asked, origin: bytes | None) -> None:
         self.asked = asked
         self.origin = origin
         self.record: ShapeRecord | None = None
-        self.chunk: Chunk | None = None
-        self.rounded = 0
-        self.told = Told(0, b"", b"")
+        self.of: tuple[object, ...] = ()
+        self.head = b""
 
 
 class Quick:
@@ -83,22 +83,23 @@ class Quick:
         self._queries = queries
         self._allowed = allowed
         self._secret = bool(settings.secret.get_secret_value())
-        self._held: OrderedDict[Words, Known | None] = OrderedDict()
+        self._held: Bodies[Known] = Bodies(_BYTES)
         self._contents: tuple[Feed, Contents] | None = None
 
     def known(self, words: Words) -> Known | None:
         """None: the route must be asked."""
-        if words in self._held:
-            return self._held[words]
+        held = self._held.get(*words)
+        if held is not None:
+            return held
         path, _, query = words.url.partition(b"?")
-        known = None
-        if path == _PATH and self._allowed(query.decode("latin-1"), words.authorization):
-            asked = self._queries.of(query).asked
-            if isinstance(asked, Asked) and not asked.sse and asked.subset is None:
-                known = Known(asked, words.origin)
-        self._held[words] = known
-        if len(self._held) > _MOST:
-            self._held.popitem(last=False)
+        if path != _PATH or not self._allowed(query.decode("latin-1"), words.authorization):
+            return None
+        asked = self._queries.of(query).asked
+        if not isinstance(asked, Asked) or asked.sse or asked.subset is not None:
+            return None
+        known = Known(asked, words.origin)
+        size = len(words.url) + len(words.origin or b"") + len(words.authorization)
+        self._held.keep(known, memory(size), *words)
         return known
 
     def answer(self, known: Known, *, waited: bool = False) -> Told | Waits | None:
@@ -109,7 +110,7 @@ class Quick:
         record = self._record(feed, known)
         if record is None:
             deleted = waited and known.asked.handle is not None and feed.was_deleted(known.asked.handle)
-            return self._written(response.must_refetch(None), known) if deleted else None
+            return self._gone(known) if deleted else None
         try:
             found = self._found(feed, known.asked, record, waited=waited)
         except (Gone, Transient):
@@ -152,18 +153,24 @@ class Quick:
         return self._contents[1]
 
     def _told(self, feed: Feed, known: Known, record: ShapeRecord, chunk: Chunk) -> Told:
-        """Built once for all who ask in the same words for the same."""
+        """Its head is written once for all who ask in the same words for the same."""
         rounded = response.rounded(self._settings.long_poll_seconds) if known.asked.live else 0
-        if known.record is not record or known.chunk != chunk or known.rounded != rounded:
+        small = b"" if chunk.has_data else chunk.body  # what is not data may differ at the same place
+        written_for = (chunk.reached, chunk.at_end, chunk.has_data, len(chunk.body), small, rounded)
+        if known.record is not record or known.of != written_for:
             headers = heads.of_page(self._settings, known.asked, record, chunk, feed.schema(record))
-            known.record, known.chunk, known.rounded = record, chunk, rounded
-            known.told = self._written(response.Response(200, chunk.body, headers), known)
-        return known.told
+            known.record, known.of = record, written_for
+            known.head = self._head(response.Response(200, chunk.body, headers), known)
+        return Told(200, known.head, chunk.body)
 
-    def _written(self, answer: response.Response, known: Known) -> Told:
+    def _gone(self, known: Known) -> Told:
+        answer = response.must_refetch(None)
+        return Told(answer.status, self._head(answer, known), answer.body)
+
+    def _head(self, answer: response.Response, known: Known) -> bytes:
         headers = [
             *answer.headers,
             *response.cors(known.origin, secret=self._secret),
             *response.of_body(answer.status, answer.body),
         ]
-        return Told(answer.status, b"".join([b"%b: %b\r\n" % header for header in headers]), answer.body)
+        return b"".join([b"%b: %b\r\n" % header for header in headers])
