@@ -14,9 +14,6 @@ class Ahead:
     def __init__(self) -> None:
         self._awaited: dict[int, list[LiveShape]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._awaited)
-
     def awaits(self, shape: LiveShape, lsn: int) -> None:
         """Its log ends with the transaction of this LSN."""
         self._awaited.setdefault(lsn, []).append(shape)
